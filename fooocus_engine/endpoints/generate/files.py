@@ -1,0 +1,119 @@
+"""Which model files a request comes down to: named ones must exist, defaults that are missing are left out. No torch.
+
+Takes a validated request and the catalogue; gives names, warnings and problems, never a path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.generate.performance import Mode
+from fooocus_engine.endpoints.generate.presets import MODEL_VAE, NO_MODEL, preset_named
+from fooocus_engine.errors import InvalidRequest, Location, ModelUnavailable, Problem, unknown_name
+from fooocus_engine.models.catalogue import CHECKPOINTS, LORAS, VAES, Catalogue
+from fooocus_engine.types import Weighted
+
+
+@dataclass
+class Files:
+    """The files of one request, and what there is to say about them."""
+
+    base: str = ""
+    shipped: bool = False
+    """The base is the shipped model; its companions are the shipped files."""
+    refiner: str | None = None
+    vae: str | None = None
+    loras: tuple[Weighted, ...] = ()
+    """Those of the request; prompt and performance LoRAs come later."""
+    warnings: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> Files:
+    """The installed files that ``request`` means (models.md §3, §4).
+
+    Raises:
+        InvalidRequest: a file that the request names does not exist; lists near matches of every such name.
+        ModelUnavailable: the default checkpoint or the performance mode's LoRA is not installed.
+    """
+    files = Files()
+    _choose_base(files, request, catalogue)
+    files.refiner = None if mode.forced else _optional(files, request, catalogue, _REFINER)
+    files.refiner = None if files.refiner == files.base else files.refiner
+    files.vae = _optional(files, request, catalogue, _VAE)
+    _choose_loras(files, request, catalogue)
+    if files.problems:
+        raise InvalidRequest(files.problems)
+    if mode.lora and not catalogue.has(LORAS, mode.lora[0], embedded=files.shipped):
+        raise ModelUnavailable(
+            f"{request.performance_selection.value} needs {mode.lora[0]}, which is not installed in {LORAS}"
+        )
+    return files
+
+
+def _choose_base(files: Files, request: GenerateRequest, catalogue: Catalogue) -> None:
+    if "base_model_name" in request.given:
+        files.base = request.base_model_name
+        if not catalogue.has(CHECKPOINTS, files.base):
+            files.problems.append(
+                unknown_name("base model", files.base, catalogue.names(CHECKPOINTS), ("body", "base_model_name"))
+            )
+    else:
+        preset = preset_named(request.preset)
+        chosen = catalogue.default_checkpoint(preset.base_model_name, preset.previous_default_models)
+        files.base = chosen.name
+        if chosen.shipped:
+            files.warnings.append(
+                f"{preset.base_model_name} is not installed and there is no other checkpoint; the small shipped model "
+                f"{chosen.name} stands in for it"
+            )
+    files.shipped = catalogue.is_embedded(files.base)
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A file that may be absent: how the request names it and what its absence is called."""
+
+    label: str
+    kind: str
+    loc: Location
+    empty: str
+
+    @property
+    def given_as(self) -> str:
+        return ".".join(str(part) for part in self.loc[1:])
+
+
+_REFINER = _Slot("refiner model", CHECKPOINTS, ("body", "refiner_model_name"), NO_MODEL)
+_VAE = _Slot("VAE", VAES, ("body", "advanced_params", "vae_name"), MODEL_VAE)
+
+
+def _optional(files: Files, request: GenerateRequest, catalogue: Catalogue, slot: _Slot) -> str | None:
+    name = request.refiner_model_name if slot is _REFINER else request.advanced_params.vae_name
+    if name == slot.empty:
+        return None
+    if catalogue.has(slot.kind, name, embedded=files.shipped):
+        return name
+    if slot.given_as in request.given:
+        known = [slot.empty, *catalogue.names(slot.kind, embedded=files.shipped)]
+        files.problems.append(unknown_name(slot.label, name, known, slot.loc))
+    else:
+        files.warnings.append(f"the default {slot.label} {name} is not installed; it is left out")
+    return None
+
+
+def _choose_loras(files: Files, request: GenerateRequest, catalogue: Catalogue) -> None:
+    chosen: list[Weighted] = []
+    for index, lora in enumerate(request.loras):
+        if not lora.in_use:
+            continue
+        if catalogue.has(LORAS, lora.model_name, embedded=files.shipped):
+            chosen.append((lora.model_name, lora.weight))
+        elif "loras" in request.given:
+            known = catalogue.names(LORAS, embedded=files.shipped)
+            loc = ("body", "loras", index, "model_name")
+            files.problems.append(unknown_name("LoRA", lora.model_name, known, loc))
+        else:
+            files.warnings.append(f"the default LoRA {lora.model_name} is not installed; it is left out")
+    files.loras = tuple(chosen)

@@ -1,0 +1,65 @@
+"""Performance modes: how many steps each takes, which LoRA it adds and which settings it forces (sampling.md §12).
+
+Plain data, no torch. Knows neither requests nor plans; the planner applies a mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from fooocus_engine.types import Weighted
+
+
+class Performance(StrEnum):
+    """The wire values of ``performance_selection``."""
+
+    QUALITY = "Quality"
+    SPEED = "Speed"
+    EXTREME_SPEED = "Extreme Speed"
+    LIGHTNING = "Lightning"
+    HYPER_SD = "Hyper-SD"
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Settings that a distilled mode imposes whatever the request says. Such a mode also runs without a refiner."""
+
+    sampler: str
+    scheduler: str
+    refiner_switch: float = 1.0
+    sharpness: float = 0.0
+    guidance_scale: float = 1.0
+    adaptive_cfg: float = 1.0
+    adm_positive: float = 1.0
+    adm_negative: float = 1.0
+    adm_end: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a performance mode means."""
+
+    steps: int
+    upscale_steps: int
+    """Steps of ``Upscale (1.5x)``, ``(2x)`` and ``(Custom)``; ``Vary`` takes ``steps``."""
+    lora: Weighted | None = None
+    """File and strength, applied after the request's own LoRAs and not counted against their limit."""
+    forced: Forced | None = None
+
+
+MODES: Mapping[Performance, Mode] = MappingProxyType(
+    {
+        Performance.QUALITY: Mode(60, 36),
+        Performance.SPEED: Mode(30, 18),
+        Performance.EXTREME_SPEED: Mode(8, 8, ("sdxl_lcm_lora.safetensors", 1.0), Forced("lcm", "lcm")),
+        Performance.LIGHTNING: Mode(
+            4, 4, ("sdxl_lightning_4step_lora.safetensors", 1.0), Forced("euler", "sgm_uniform")
+        ),
+        Performance.HYPER_SD: Mode(
+            4, 4, ("sdxl_hyper_sd_4step_lora.safetensors", 0.8), Forced("dpmpp_sde_gpu", "karras")
+        ),
+    }
+)

@@ -1,0 +1,139 @@
+"""Request → plan: a pure function. Reads names from the catalogue, opens no file, draws no random number, no torch.
+
+Order of evaluation: what the performance mode forces, then the ``overwrite_…`` values (sampling.md §12).
+"""
+
+from __future__ import annotations
+
+from fooocus_engine.endpoints.generate.advanced import AdvancedParams
+from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.generate.files import Files, choose_files
+from fooocus_engine.endpoints.generate.performance import MODES, Mode, Performance
+from fooocus_engine.endpoints.generate.plan import FromText, GenerationPlan, Recorded
+from fooocus_engine.endpoints.generate.sizes import parse_size
+from fooocus_engine.models.catalogue import LORAS, Catalogue
+from fooocus_engine.prompts.workload import PromptRequest, Words, assemble
+from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
+from fooocus_engine.types import ModelChoice, OutputSettings, Sources
+
+FEW_STEP_NAMES = {
+    Performance.EXTREME_SPEED: "LCM",
+    Performance.LIGHTNING: "Lightning",
+    Performance.HYPER_SD: "Hyper-SD",
+}
+
+
+def plan_generation(
+    request: GenerateRequest, sources: Sources, catalogue: Catalogue, words: Words, *, max_loras: int
+) -> GenerationPlan:
+    """Everything a generation will do. ``request.image_seed`` must have been drawn already.
+
+    ``max_loras`` is how many LoRAs of request and prompt together are applied.
+
+    Raises:
+        InvalidRequest: a named model file does not exist.
+        ModelUnavailable: a file that a default or a performance mode needs is not installed.
+    """
+    mode = MODES[request.performance_selection]
+    files = choose_files(request, mode, catalogue)
+    workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
+    advanced = request.advanced_params
+    return GenerationPlan(
+        models=ModelChoice(base=files.base, refiner=files.refiner, vae=files.vae, loras=workload.loras),
+        goal=FromText(),
+        size=_size(request, advanced),
+        clip_skip=advanced.clip_skip,
+        images=workload.images,
+        sampling=_sampling(request, mode),
+        guidance=_guidance(request, mode),
+        output=_output(request),
+        recorded=_recorded(request, mode),
+        few_step_name=FEW_STEP_NAMES.get(request.performance_selection),
+        previews=not advanced.disable_preview,
+        warnings=tuple(files.warnings),
+    )
+
+
+def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Catalogue, max_loras: int) -> PromptRequest:
+    return PromptRequest(
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        styles=request.style_selections,
+        seed=request.image_seed,
+        image_number=request.image_number,
+        first_index=request.image_index_offset,
+        disable_seed_increment=request.advanced_params.disable_seed_increment,
+        read_wildcards_in_order=request.read_wildcards_in_order,
+        loras=files.loras,
+        performance_lora=mode.lora,
+        known_loras=tuple(catalogue.names(LORAS, embedded=files.shipped)),
+        max_loras=max_loras,
+    )
+
+
+def _size(request: GenerateRequest, advanced: AdvancedParams) -> tuple[int, int]:
+    width, height = parse_size(request.aspect_ratios_selection)
+    return (
+        advanced.overwrite_width if advanced.overwrite_width > 0 else width,
+        advanced.overwrite_height if advanced.overwrite_height > 0 else height,
+    )
+
+
+def _sampling(request: GenerateRequest, mode: Mode) -> SamplingSettings:
+    advanced, forced = request.advanced_params, mode.forced
+    return SamplingSettings(
+        steps=advanced.overwrite_step if advanced.overwrite_step > 0 else mode.steps,
+        switch=_switch(advanced.overwrite_switch, forced.refiner_switch if forced else request.refiner_switch, mode),
+        sampler=forced.sampler if forced else advanced.sampler_name,
+        scheduler=forced.scheduler if forced else advanced.scheduler_name,
+        swap=advanced.refiner_swap_method,
+    )
+
+
+def _switch(overwrite: float, share: float, mode: Mode) -> int:
+    """Shares count the mode's own steps, also when those are overwritten (sampling.md §10.1, api.md §2.4)."""
+    if overwrite >= 1:
+        return round(overwrite)
+    return round(mode.steps * (overwrite if overwrite > 0 else share))
+
+
+def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
+    advanced = request.advanced_params
+    freeu = FreeU(advanced.freeu_b1, advanced.freeu_b2, advanced.freeu_s1, advanced.freeu_s2)
+    chosen = freeu if advanced.freeu_enabled else None
+    if forced := mode.forced:
+        return GuidanceSettings(
+            cfg=forced.guidance_scale,
+            sharpness=forced.sharpness,
+            adaptive_cfg=forced.adaptive_cfg,
+            adm_positive=forced.adm_positive,
+            adm_negative=forced.adm_negative,
+            adm_end=forced.adm_end,
+            freeu=chosen,
+        )
+    return GuidanceSettings(
+        cfg=request.guidance_scale,
+        sharpness=request.sharpness,
+        adaptive_cfg=advanced.adaptive_cfg,
+        adm_positive=advanced.adm_scaler_positive,
+        adm_negative=advanced.adm_scaler_negative,
+        adm_end=advanced.adm_scaler_end,
+        freeu=chosen,
+    )
+
+
+def _output(request: GenerateRequest) -> OutputSettings:
+    return OutputSettings(
+        extension=request.save_extension,
+        metadata_scheme=request.meta_scheme if request.save_meta else None,
+        name=request.save_name,
+        with_base64=request.require_base64,
+    )
+
+
+def _recorded(request: GenerateRequest, mode: Mode) -> Recorded:
+    return Recorded(
+        performance=request.performance_selection.value,
+        refiner_switch=mode.forced.refiner_switch if mode.forced else request.refiner_switch,
+        overwrite_switch=request.advanced_params.overwrite_switch,
+    )

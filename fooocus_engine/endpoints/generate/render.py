@@ -1,0 +1,149 @@
+"""Plan + models → pictures, in the order the reference works: all expansions, all encodings, then image by image.
+
+Runs inside the engine's turn on the device. Stores nothing and knows no request; the conductor does the rest.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from diffusers import UNet2DConditionModel
+from PIL import Image
+from torch import Tensor
+
+from fooocus_engine.conditioning.encode import for_base, for_refiner
+from fooocus_engine.conditioning.text import TextConditioner
+from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.jobs.job import Job, Phase
+from fooocus_engine.models.codec import to_uint8
+from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.preview import PreviewDecoder
+from fooocus_engine.models.store import Prepared
+from fooocus_engine.prompts.expansion import PromptExpander
+from fooocus_engine.sampling.sample import Recipe, Sampled, sample
+from fooocus_engine.sampling.settings import FreeU
+from fooocus_engine.sampling.unet_denoiser import Stage
+from fooocus_engine.types import Canvas, Conditioning, ImageTask, OnStep, Step
+
+NEAR_ONE = 1e-4  # a CFG this close to 1 takes the positive as its negative (prompt.md §10)
+
+
+@dataclass(frozen=True, eq=False)
+class Steered:
+    """One picture's words as tensors."""
+
+    task: ImageTask
+    expansion: str
+    positive: Conditioning
+    negative: Conditioning
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """One picture, and the latent it was decoded from."""
+
+    task: ImageTask
+    expansion: str
+    sampled: Sampled
+    image: Image.Image
+
+
+def expand_all(plan: GenerationPlan, expander: PromptExpander | None, job: Job) -> list[str]:
+    """The expansion of each picture's prompt; empty where none is wanted or there is no expander."""
+    if expander is None:
+        return [""] * len(plan.images)
+    expansions = []
+    for number, task in enumerate(plan.images, start=1):
+        if task.expand:
+            job.stage(Phase.EXPANDING, number)
+        expansions.append(expander.expand(task.prompt, task.seed) if task.expand else "")
+    return expansions
+
+
+def encode_all(plan: GenerationPlan, expansions: list[str], conditioner: TextConditioner, job: Job) -> list[Steered]:
+    """Conditioning of every picture: first all positives, then all negatives (prompt.md §10)."""
+    guidance = plan.guidance
+    positives, negatives = [], []
+    for number, (task, expansion) in enumerate(zip(plan.images, expansions, strict=True), start=1):
+        job.stage(Phase.ENCODING_POSITIVE, number)
+        texts = (*task.positive, expansion) if task.expand else task.positive
+        positives.append(conditioner.encode(texts, len(task.positive)))
+    for number, (task, positive) in enumerate(zip(plan.images, positives, strict=True), start=1):
+        if abs(guidance.cfg - 1) < NEAR_ONE:
+            job.skip(Phase.ENCODING_NEGATIVE)
+            negatives.append(positive)
+        else:
+            job.stage(Phase.ENCODING_NEGATIVE, number)
+            negatives.append(conditioner.encode(task.negative, len(task.negative)))
+    return [
+        Steered(
+            task,
+            expansion,
+            for_base(positive, plan.size, adm_scale=guidance.adm_positive, adm_end=guidance.adm_end),
+            for_base(negative, plan.size, adm_scale=guidance.adm_negative, adm_end=guidance.adm_end),
+        )
+        for task, expansion, positive, negative in zip(plan.images, expansions, positives, negatives, strict=True)
+    ]
+
+
+def render_all(
+    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, preview: PreviewDecoder | None, job: Job
+) -> Iterator[Rendered]:
+    """The pictures, one after another. ``preview`` draws step previews; ``None`` sends none."""
+    with freeu_of(prepared.base.unet, plan.guidance.freeu), torch.inference_mode():
+        for number, words in enumerate(steered):
+            job.start_image(number)
+            sampled = sample(
+                recipe(plan, words, prepared), seed=words.task.seed, on_step=_reporting(job, number, preview)
+            )
+            yield Rendered(words.task, words.expansion, sampled, decoded(sampled, prepared))
+
+
+def freeu_of(unet: UNet2DConditionModel, settings: FreeU | None) -> AbstractContextManager[None]:
+    """FreeU on ``unet`` while the context lasts; nothing without settings."""
+    if settings is None:
+        return nullcontext()
+    return freeu(unet, settings.b1, settings.b2, settings.s1, settings.s2)
+
+
+def recipe(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Recipe:
+    """All that decides a picture's latent but its seed."""
+    base = Stage(prepared.base, words.positive, words.negative)
+    return Recipe(base, _refining(plan, words, prepared), Canvas(plan.size), plan.sampling, plan.guidance)
+
+
+def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage | None:
+    refiner = prepared.refiner
+    if refiner is None:
+        return None
+    positive = for_refiner(words.positive, plan.size, prepared.base, refiner, positive=True)
+    negative = for_refiner(words.negative, plan.size, prepared.base, refiner, positive=False)
+    return Stage(refiner, positive, negative, prepared.interposer)
+
+
+def _reporting(job: Job, number: int, preview: PreviewDecoder | None) -> OnStep:
+    def on_step(step: Step) -> None:
+        picture = png(preview, step.x0) if preview and job.wants_preview() else None
+        job.step(number, step.index, step.total, preview=picture)
+
+    return on_step
+
+
+def png(preview: PreviewDecoder, x0: Tensor) -> bytes:
+    """A preview of a model-space latent as PNG bytes."""
+    buffer = io.BytesIO()
+    preview.render(x0).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def decoded(sampled: Sampled, prepared: Prepared) -> Image.Image:
+    """Decode with the autoencoder of the model that made the latent; a refiner without one shares the base's."""
+    refiner = prepared.refiner if sampled.by == "refiner" else None
+    codec = (refiner and refiner.codec) or prepared.base.codec
+    if codec is None:
+        raise ValueError("the base model has no autoencoder")
+    return Image.fromarray(to_uint8(codec.decode(sampled.latent))[0])

@@ -1,0 +1,160 @@
+"""The conductor of a generation: request → plan → pictures → reply. Reads as the list of steps it is."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
+from fooocus_engine.endpoints.generate.facts import SOFTWARE, Hashes, hashed_files, image_facts
+from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.planner import plan_generation
+from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named
+from fooocus_engine.endpoints.generate.render import Rendered, encode_all, expand_all, render_all
+from fooocus_engine.endpoints.resources import Resources
+from fooocus_engine.jobs.job import Job, Phase
+from fooocus_engine.output.metadata import embedded_text
+from fooocus_engine.output.publish import publish, result_fields
+from fooocus_engine.types import GeneratedImage, ImageResult, Sources
+
+JOB_TYPE = "Text to Image"
+
+
+def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, Any]:
+    """The reply of api.md §6.3 for canonical ``fields``.
+
+    Raises:
+        InvalidRequest: before any model is touched.
+        JobCanceled: within one sampling step of a cancel.
+    """
+    timer = Timer()
+    request = with_seed(
+        validate_generation(
+            fields,
+            default_preset=preset_named(resources.settings.preset),
+            styles=resources.words.styles.legal_names(),
+            limits=resources.settings,
+        )
+    )
+    plan = plan_generation(
+        request, Sources(), resources.catalogue, resources.words, max_loras=resources.settings.max_loras
+    )
+    warnings = list(plan.warnings)
+    results = generate(plan, resources, job, warnings=warnings, timer=timer)
+    return {
+        "job_type": JOB_TYPE,
+        "job_stage": "SUCCESS",
+        "job_progress": 100,
+        "job_status": "Finished",
+        "job_result": [result_fields(result) for result in results],
+        "warnings": warnings,
+        "params": resolved_parameters(request, plan),
+        "timings": timer.milliseconds(),
+    }
+
+
+def with_seed(request: GenerateRequest) -> GenerateRequest:
+    """``request`` with a drawn seed in place of -1, from a source that no job can influence (prompt.md §4)."""
+    if request.image_seed >= 0:
+        return request
+    return request.model_copy(update={"image_seed": secrets.randbelow(MAX_SEED + 1)})
+
+
+def generate(
+    plan: GenerationPlan, resources: Resources, job: Job, *, warnings: list[str], timer: Timer
+) -> list[ImageResult]:
+    """The stored pictures of a plan. Model files are hashed, pictures encoded and stored while others are sampled."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher:
+        hashes = publisher.submit(model_hashes, plan, resources)
+        published: list[Future[ImageResult]] = []
+        with resources.gpu_turn(job):
+            for number, picture in enumerate(rendered(plan, resources, job, warnings=warnings, timer=timer)):
+                job.save_image(number)
+                published.append(publisher.submit(_publish, picture, plan, hashes, resources, job.id))
+        results = [future.result() for future in published]
+    for number, result in enumerate(results):
+        job.image_ready(number, result.file_name, result.url)
+    job.finish()
+    return results
+
+
+def rendered(
+    plan: GenerationPlan, resources: Resources, job: Job, *, warnings: list[str], timer: Timer
+) -> Iterator[Rendered]:
+    """The pictures of a plan. The caller holds the turn on the device (``resources.gpu_turn``)."""
+    announce(plan, job)
+    job.stage(Phase.LOADING_MODELS)
+    with resources.store.prepared(plan.models) as prepared:
+        warnings.extend(prepared.warnings)
+        timer.lap("load")
+        job.stage(Phase.PROCESSING_PROMPTS)
+        expander = prompt_expander(plan, resources)
+        if expander is None and any(task.expand for task in plan.images):
+            warnings.append("style 'Fooocus V2' added nothing: the prompt expander is not installed")
+        expansions = expand_all(plan, expander, job)
+        steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
+        job.stage(Phase.MOVING_MODEL)
+        job.expect(images=len(plan.images), steps=plan.sampling.steps)
+        preview = resources.store.preview(prepared.base.family) if plan.previews else None
+        yield from render_all(plan, steered, prepared, preview, job)
+    timer.lap("sample")
+
+
+def announce(plan: GenerationPlan, job: Job) -> None:
+    """What is reported before any model is loaded."""
+    if plan.few_step_name:
+        job.stage(Phase.FEW_STEP_LORA, plan.few_step_name)
+    job.stage(Phase.CONTROL_MODELS)
+    job.stage(Phase.INITIALIZING)
+
+
+def model_hashes(plan: GenerationPlan, resources: Resources) -> Hashes:
+    """The hashes that the pictures' metadata tells; none when nothing is embedded. Reads each file once."""
+    if plan.output.metadata_scheme is None:
+        return {}
+    catalogue, shipped = resources.catalogue, resources.catalogue.is_embedded(plan.models.base)
+    return {
+        (kind, name): resources.store.short_hash(catalogue.find(kind, name, embedded=shipped))
+        for kind, name in hashed_files(plan.models)
+    }
+
+
+def _publish(
+    picture: Rendered, plan: GenerationPlan, hashes: Future[Hashes], resources: Resources, job_id: str
+) -> ImageResult:
+    text = None
+    if plan.output.metadata_scheme is not None:
+        text = embedded_text(image_facts(plan, picture.task, expansion=picture.expansion, hashes=hashes.result()))
+    image = GeneratedImage(picture.image, picture.task.seed, picture.task.index, text)
+    return publish(image, plan.output, job_id=job_id, storage=resources.storage, software=SOFTWARE)
+
+
+def resolved_parameters(request: GenerateRequest, plan: GenerationPlan) -> dict[str, Any]:
+    """The request as it was carried out: the drawn seed, and the files that its model names came down to."""
+    parameters = request.model_dump(mode="json")
+    parameters["base_model_name"] = plan.models.base
+    parameters["refiner_model_name"] = plan.models.refiner or NO_MODEL
+    parameters["loras"] = [{"enabled": True, "model_name": n, "weight": w} for n, w in plan.models.loras]
+    return parameters
+
+
+class Timer:
+    """Milliseconds that the parts of a job took."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._laps: dict[str, int] = {}
+
+    def lap(self, name: str) -> None:
+        """The part called ``name`` has just ended."""
+        now = time.perf_counter()
+        self._laps[f"{name}_ms"] = round((now - self._last) * 1000)
+        self._last = now
+
+    def milliseconds(self) -> dict[str, int]:
+        """Every part, and the whole as ``total_ms``."""
+        return {**self._laps, "total_ms": round((time.perf_counter() - self._started) * 1000)}

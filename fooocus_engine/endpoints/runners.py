@@ -1,0 +1,49 @@
+"""Endpoint name → run function: canonical fields, resources and job in; what the reply says out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from fooocus_engine.endpoints.generate.presets import presets
+from fooocus_engine.endpoints.generate.run import run_generation
+from fooocus_engine.endpoints.listing.contract import ModelsRequest
+from fooocus_engine.endpoints.listing.run import clean_vram, list_models, list_models_in_detail, list_styles, ping
+from fooocus_engine.endpoints.problems import validated
+from fooocus_engine.endpoints.resources import Resources
+from fooocus_engine.jobs.job import Job
+from fooocus_engine.models.catalogue import KINDS
+
+Runner = Callable[[Mapping[str, Any], Resources, Job], Any]
+
+
+def _styles(fields: Mapping[str, Any], resources: Resources, job: Job) -> list[str]:
+    return list_styles(resources.words.styles.legal_names())
+
+
+def _models(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, list[Any]]:
+    if validated(ModelsRequest, fields, None).details:
+        return list_models_in_detail(resources.catalogue, kinds=KINDS, presets=presets())
+    return dict(list_models(resources.catalogue))
+
+
+def _clean_vram(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, str]:
+    with resources.gpu_turn(job):
+        return clean_vram(resources.store)
+
+
+def _ping(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, str]:
+    return ping()
+
+
+RUNNERS: Mapping[str, Runner] = MappingProxyType(
+    {
+        "text-to-image": run_generation,
+        "styles": _styles,
+        "all-models": _models,
+        "refresh-models": _models,
+        "clean-vram": _clean_vram,
+        "ping": _ping,
+    }
+)

@@ -1,0 +1,78 @@
+"""The engine: owns all resources of a process and answers inputs. Building one reads no weights; ``warm_up`` does."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fooocus_engine.endpoints.dialects import canonical
+from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.resources import Resources
+from fooocus_engine.endpoints.runners import RUNNERS
+from fooocus_engine.endpoints.table import served_endpoint
+from fooocus_engine.errors import EngineError, GpuOutOfMemory
+from fooocus_engine.jobs.job import Job
+from fooocus_engine.models.catalogue import Catalogue
+from fooocus_engine.models.store import ModelStore
+from fooocus_engine.output.storage import open_storage
+from fooocus_engine.prompts import styles, wildcards
+from fooocus_engine.prompts.workload import Words
+from fooocus_engine.settings import Settings
+from fooocus_engine.types import ModelChoice
+
+logger = logging.getLogger(__name__)
+
+
+class Engine:
+    """One per process. ``run`` may be called from several threads; model work takes turns."""
+
+    def __init__(self, settings: Settings, *, words: Words | None = None) -> None:
+        catalogue = Catalogue(settings.models_dir)
+        self.resources = Resources(
+            settings=settings,
+            catalogue=catalogue,
+            store=ModelStore(settings, catalogue),
+            storage=open_storage(settings),
+            words=words or installed_words(settings.models_dir),
+        )
+
+    def run(self, given: object, job: Job) -> Any:
+        """Answer a job's ``input``: find the endpoint, validate, run.
+
+        Raises:
+            EngineError: with a message for the client.
+            JobCanceled: the job was given up.
+        """
+        endpoint, fields, ignored = canonical(given)
+        row = served_endpoint(endpoint)
+        if ignored:
+            logger.info("job %s: fields ignored: %s", job.id, ", ".join(sorted(ignored)))
+        logger.info("job %s: %s", job.id, row.name)
+        try:
+            return RUNNERS[row.name](fields, self.resources, job)
+        except torch.OutOfMemoryError as error:
+            raise GpuOutOfMemory("out of device memory", hint="ask for a smaller picture") from error
+
+    def warm_up(self) -> None:
+        """Load the models of the default preset, so that the first job finds them.
+
+        Where they are not installed the first job that needs them tells so.
+        """
+        preset = preset_named(self.resources.settings.preset)
+        try:
+            chosen = self.resources.catalogue.default_checkpoint(preset.base_model_name, preset.previous_default_models)
+            with self.resources.store.prepared(ModelChoice(base=chosen.name)):
+                logger.info("loaded %s", chosen.name)
+        except EngineError as error:
+            logger.warning("no model loaded ahead: %s", error)
+
+
+def installed_words(models_dir: Path) -> Words:
+    """The shipped styles and wildcards, with those of ``sdxl_styles`` and ``wildcards`` in ``models_dir`` over them."""
+    return Words.load(
+        (styles.SHIPPED, models_dir / "sdxl_styles"),
+        (wildcards.SHIPPED, models_dir / "wildcards"),
+    )

@@ -1,0 +1,175 @@
+"""Catalogue: the known model files as data, and what lies on disk: in the user's models folder and in the shipped one.
+
+Takes two roots with the same sub-folders (models.md §1). Gives names and paths. Opens no weight file, downloads
+nothing, and loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from fooocus_engine.errors import ModelUnavailable, shortened
+
+CHECKPOINTS = "checkpoints"
+LORAS = "loras"
+EMBEDDINGS = "embeddings"
+VAES = "vae"
+VAE_APPROX = "vae_approx"
+EXPANSION = "prompt_expansion/fooocus_expansion"
+CLIP_TOKENIZER = "clip_tokenizer"
+"""``vocab.json`` and ``merges.txt`` for checkpoints whose companion folder holds no ``tokenizer/``."""
+KINDS = (
+    CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, "upscale_models", "inpaint", "controlnet", "clip_vision",
+    EXPANSION, CLIP_TOKENIZER, "safety_checker", "sam",
+)  # fmt: skip
+EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")  # tried in this order (prompt.md §13)
+LISTED_SUFFIXES = (".pth", ".ckpt", ".bin", ".safetensors")  # models.md §8
+
+DATA = Path(__file__).with_name("catalogue.json")
+EMBEDDED = Path(__file__).with_name("embedded")
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A published file: where it belongs, where it comes from, how it is verified."""
+
+    kind: str
+    name: str
+    source: str
+    needed_by: tuple[str, ...]
+    sha256: str | None = None
+    md5: str | None = None
+    licence: str | None = None
+    """Only where the licence limits what may be baked."""
+
+
+@dataclass(frozen=True)
+class DefaultCheckpoint:
+    """The checkpoint that a preset's default comes down to here."""
+
+    name: str
+    shipped: bool
+    """The shipped model stands in because the user has no checkpoint at all; the reply warns."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known and what is installed. Looks at the disk at every question, so new files are found at once."""
+
+    models_dir: Path
+    embedded_dir: Path = EMBEDDED
+
+    def names(self, kind: str, *, embedded: bool = False) -> list[str]:
+        """Installed files of ``kind`` relative to its folder, in the order of models.md §8, each once.
+
+        Shipped checkpoints are always listed, last. Shipped files of other kinds fit shipped checkpoints alone: with
+        ``embedded`` they come first, without they are left out.
+        """
+        names = dict.fromkeys(name for root in self._roots(kind, embedded) for name in _listed(root / kind))
+        return list(names)
+
+    def find(self, kind: str, name: str, *, embedded: bool = False) -> Path:
+        """The installed file ``name`` of ``kind``; a folder's own file wins over a shipped checkpoint of that name.
+
+        ``embedded`` says that the file is for a shipped base checkpoint: then its shipped companion is preferred.
+
+        Raises:
+            ModelUnavailable: there is none, or ``name`` leads out of the folder.
+        """
+        path = self._path(kind, name, embedded)
+        if path is None:
+            raise ModelUnavailable(f"model file {shortened(name)!r} is not installed in {kind}")
+        return path
+
+    def has(self, kind: str, name: str, *, embedded: bool = False) -> bool:
+        """Whether ``find`` would find it."""
+        return self._path(kind, name, embedded) is not None
+
+    def folder(self, kind: str, *, embedded: bool = False) -> Path:
+        """The folder of ``kind``: the shipped one for a shipped base checkpoint, where it exists; else the user's."""
+        shipped = self.embedded_dir / kind
+        return shipped if embedded and shipped.is_dir() else self.models_dir / kind
+
+    def is_embedded(self, checkpoint: str) -> bool:
+        """Whether the checkpoint of that name is a shipped one, whose companions are the shipped files."""
+        path = self._path(CHECKPOINTS, checkpoint, False)
+        return path is not None and path.is_relative_to(self.embedded_dir)
+
+    def find_embedding(self, name: str, *, embedded: bool = False) -> Path | None:
+        """The textual-inversion file that a prompt calls ``name``, its suffix left out or not, in any sub-folder.
+
+        ``None`` where there is none, or where ``name`` leads out of the folder.
+        """
+        if not is_plain_name(name):
+            return None
+        for root in self._roots(EMBEDDINGS, embedded):
+            for suffix in EMBEDDING_SUFFIXES:
+                wanted = root / EMBEDDINGS / f"{name}{suffix}"
+                inside = sorted((root / EMBEDDINGS).glob(f"**/{escape(name)}{suffix}"))
+                if found := next((path for path in (wanted, *inside) if path.is_file()), None):
+                    return found
+        return None
+
+    def default_checkpoint(self, name: str, previous: Sequence[str]) -> DefaultCheckpoint:
+        """What stands for ``name``, a preset's default: itself, one of its ``previous`` names, or the shipped model.
+
+        The shipped model stands in only where the user has no checkpoint at all (models.md §3).
+
+        Raises:
+            ModelUnavailable: other checkpoints are installed, but none of these.
+        """
+        for candidate in (name, *previous):
+            if self.has(CHECKPOINTS, candidate):
+                return DefaultCheckpoint(candidate, shipped=False)
+        shipped = _listed(self.embedded_dir / CHECKPOINTS)
+        if _listed(self.models_dir / CHECKPOINTS) or not shipped:
+            raise ModelUnavailable(f"the default checkpoint {name!r} is not installed", hint="name an installed one")
+        return DefaultCheckpoint(shipped[0], shipped=True)
+
+    def _path(self, kind: str, name: str, embedded: bool) -> Path | None:
+        if not is_plain_name(name):
+            return None
+        paths = (root / kind / name for root in self._roots(kind, embedded))
+        return next((path for path in paths if path.is_file()), None)
+
+    def _roots(self, kind: str, embedded: bool) -> tuple[Path, ...]:
+        if kind == CHECKPOINTS:
+            return (self.models_dir, self.embedded_dir)
+        return (self.embedded_dir, self.models_dir) if embedded else (self.models_dir,)
+
+
+def known_files() -> tuple[KnownFile, ...]:
+    """Every published file that some request needs."""
+    return tuple(KnownFile(**{**row, "needed_by": tuple(row["needed_by"])}) for row in _data()["files"])
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` stays inside the folder that it is joined to, on any system. Links in there are allowed."""
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    leads_out = ".." in posix.parts or ".." in windows.parts or posix.is_absolute() or bool(windows.anchor)
+    return bool(posix.parts) and not leads_out and "\x00" not in name
+
+
+def _listed(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in _walk(folder)]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Model files bottom-up: deeper folders first, names without regard to case inside each."""
+    if not folder.is_dir():
+        return
+    entries = sorted(folder.iterdir(), key=lambda path: (path.name.lower(), path.name))
+    for path in entries:
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path)
+    yield from (path for path in entries if path.suffix.lower() in LISTED_SUFFIXES and path.is_file())
+
+
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
+    return data

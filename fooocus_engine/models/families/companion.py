@@ -1,0 +1,55 @@
+"""The companion folder of a checkpoint: what tensors cannot tell, in diffusers and transformers form (models.md §5.2).
+
+Beside ``<name>.safetensors`` lies ``<name>/`` with any of ``unet.json``, ``vae.json``, ``text_encoder.json``,
+``text_encoder_2.json`` and ``tokenizer/``. Sizes are never taken from here: they are read from the tensors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fooocus_engine.errors import BadModelFile
+
+
+@dataclass(frozen=True)
+class Companion:
+    """The files of a companion folder; an absent one is empty, an absent tokenizer ``None``."""
+
+    unet: Mapping[str, Any] = field(default_factory=dict)
+    vae: Mapping[str, Any] = field(default_factory=dict)
+    text_encoder: Mapping[str, Any] = field(default_factory=dict)
+    text_encoder_2: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: Path | None = None
+
+
+def read_companion(checkpoint: Path) -> Companion:
+    """The companion of a checkpoint file; empty where the folder is missing.
+
+    Raises:
+        BadModelFile: a file of it is not a JSON object.
+    """
+    folder = checkpoint.with_suffix("")
+    tokenizer = folder / "tokenizer"
+    return Companion(
+        unet=_read(folder / "unet.json"),
+        vae=_read(folder / "vae.json"),
+        text_encoder=_read(folder / "text_encoder.json"),
+        text_encoder_2=_read(folder / "text_encoder_2.json"),
+        tokenizer=tokenizer if tokenizer.is_dir() else None,
+    )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadModelFile(f"{path.parent.name}/{path.name}: not readable JSON") from error
+    if not isinstance(content, dict):
+        raise BadModelFile(f"{path.parent.name}/{path.name}: a JSON object is needed")
+    return content

@@ -1,0 +1,31 @@
+"""What a place for finished pictures must do, and what it answers. Knows no place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a picture went: an address that clients can fetch, a file on this machine, or neither."""
+
+    file_name: str
+    """The name it got, which differs from the wanted one if that was taken by another job."""
+    url: str | None = None
+    path: Path | None = None
+
+
+class Storage(Protocol):
+    """Keeps finished pictures. Calls may come from several threads at a time."""
+
+    def store(self, data: bytes, *, file_name: str, media_type: str, job_id: str) -> Stored:
+        """Keep ``data``, completely or not at all, and say where.
+
+        Storing the same picture of the same job again ends in the same place.
+
+        Raises:
+            StorageFailed: it could not be kept; the message tells no paths.
+        """
+        ...

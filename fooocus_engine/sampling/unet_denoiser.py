@@ -1,0 +1,130 @@
+"""One UNet with its two Conditionings as a function ``(x, sigma) -> Estimates``.
+
+Knows how a batch is laid out, which size numbers hold when, and where float32 ends. Everything that stays the same
+from step to step is prepared once. Knows nothing of guidance, solvers or schedules.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.sampling.model_sampling import LAST_TIMESTEP, ModelSampling
+from fooocus_engine.types import Conditioning
+
+MAX_REPETITION = 4  # texts repeated more often than this to equal length are cheaper apart (prompt.md §16)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A model and the two Conditionings made for it."""
+
+    model: DiffusionModel
+    positive: Conditioning
+    negative: Conditioning
+    interposer: Callable[[Tensor], Tensor] | None = None
+    """Turns the base's unscaled latents into this model's, where the two differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """What one UNet call says about the clean latent, ``[1, 4, h, w]`` float32 each."""
+
+    positive: Tensor
+    negative: Tensor | None
+    """``None`` when guidance does not need it."""
+    progress: float
+    """0 = pure noise, 1 = done; as coarse as the UNet's dtype."""
+
+
+PairDenoiser = Callable[[Tensor, float], Estimates]
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """What the UNet is told besides the latent. Rows are texts; tensors are on its device, in its dtype."""
+
+    cross_attention: Tensor
+    pooled: Tensor | None
+    size_early: Tensor | None
+    size_late: Tensor | None
+    early_until: float
+
+    def added(self, timestep: float) -> dict[str, Tensor] | None:
+        """Pooled text and size numbers at this timestep (sampling.md §7.3); ``None`` for families without."""
+        size = self.size_early if is_early(timestep, self.early_until) else self.size_late
+        return None if self.pooled is None or size is None else {"text_embeds": self.pooled, "time_ids": size}
+
+
+class UNetDenoiser:
+    """A PairDenoiser. Without ``with_negative`` only the positive text is asked."""
+
+    def __init__(self, stage: Stage, sampling: ModelSampling, *, with_negative: bool) -> None:
+        self._model, self._sampling = stage.model, sampling
+        self._batches = _batches(stage, with_negative=with_negative)
+
+    def __call__(self, x: Tensor, sigma: float) -> Estimates:
+        """Estimates of the clean latent in ``x [1, 4, h, w]``, float32 in and out."""
+        timestep = self._sampling.timestep(sigma)
+        scaled = self._sampling.scale_input(x, sigma).to(self._model.dtype)
+        outputs = [self._call(scaled, timestep, batch) for batch in self._batches]
+        rows = [row[None].float() for output in outputs for row in output]
+        *negative, positive = (self._sampling.denoised(x, row, sigma) for row in rows)
+        return Estimates(positive, negative[0] if negative else None, progress(timestep, self._model.dtype))
+
+    @torch.no_grad()
+    def _call(self, scaled: Tensor, timestep: float, batch: _Batch) -> Tensor:
+        rows = len(batch.cross_attention)
+        output: tuple[Tensor] = self._model.unet(
+            scaled.expand(rows, -1, -1, -1),
+            torch.full((rows,), timestep, dtype=torch.float32, device=scaled.device),
+            encoder_hidden_states=batch.cross_attention,
+            added_cond_kwargs=batch.added(timestep),
+            return_dict=False,
+        )
+        return output[0]
+
+
+def is_early(timestep: float, early_until: float) -> bool:
+    """Whether the emphasised size holds: during a share ``early_until`` of the way from the noisy end (§7.3)."""
+    return timestep > LAST_TIMESTEP * (1 - early_until)
+
+
+def progress(timestep: float, dtype: torch.dtype) -> float:
+    """Share of the way from noise to picture, with the rounding of the UNet's ``dtype`` (sampling.md §7)."""
+    return float(1 - torch.tensor(timestep, dtype=dtype) / LAST_TIMESTEP)
+
+
+def _batches(stage: Stage, *, with_negative: bool) -> list[_Batch]:
+    """The calls of one step: both texts in one, negative first, unless their lengths differ too oddly."""
+    if not with_negative:
+        return [_batch(stage.model, [stage.positive])]
+    texts = [stage.negative, stage.positive]
+    lengths = [text.cross_attention.shape[1] for text in texts]
+    if math.lcm(*lengths) > MAX_REPETITION * min(lengths):
+        return [_batch(stage.model, [text]) for text in texts]
+    return [_batch(stage.model, texts)]
+
+
+def _batch(model: DiffusionModel, texts: list[Conditioning]) -> _Batch:
+    length = math.lcm(*(text.cross_attention.shape[1] for text in texts))
+    # Attention to a repeated text is the same as to the text.
+    repeated = [text.cross_attention.repeat(1, length // text.cross_attention.shape[1], 1) for text in texts]
+
+    def stacked(rows: list[Tensor | None], dtype: torch.dtype) -> Tensor | None:
+        present = [row for row in rows if row is not None]
+        return torch.cat(present).to(model.device, dtype) if present else None
+
+    return _Batch(
+        torch.cat(repeated).to(model.device, model.dtype),
+        stacked([text.pooled for text in texts], model.dtype),
+        # Size numbers stay float32: half precision cannot hold all of them.
+        stacked([text.size_early for text in texts], torch.float32),
+        stacked([text.size_late for text in texts], torch.float32),
+        texts[-1].early_until,
+    )

@@ -1,0 +1,132 @@
+"""Nouns that several rooms share: what a plan is made of, and what passes between conditioning, sampling and output.
+
+Everything is frozen. Nothing here loads torch or Pillow; their types are imported for the type checker only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+Weighted = tuple[str, float]  # (file name relative to its models folder, strength)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The decoded pictures of a request. Empty for text to image."""
+
+    image: Image.Image | None = None
+    mask: Image.Image | None = None
+    """Mode L, 255 = repaint."""
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which files a picture is made with; the cache key of the model store. Names are relative to their folders."""
+
+    base: str
+    refiner: str | None = None
+    vae: str | None = None
+    """A file that replaces the base checkpoint's autoencoder; ``None`` keeps its own."""
+    loras: tuple[Weighted, ...] = ()
+    """Applied to base and refiner, in this order."""
+    base_patches: tuple[Weighted, ...] = ()
+    """Applied to the base only, after the LoRAs."""
+
+
+@dataclass(frozen=True)
+class ImageTask:
+    """The words and the seed of one picture, wildcards, arrays and styles already resolved."""
+
+    index: int
+    seed: int
+    prompt: str
+    """First line with wildcards and arrays resolved: what the expander continues."""
+    positive: tuple[str, ...]
+    """Texts to encode, in order. Their number is the pooled top-k; an expansion is appended later."""
+    negative: tuple[str, ...]
+    styles: tuple[str, ...]
+    """Names as recorded in metadata: random picks resolved, the expander's name first when it is used."""
+    log_positive: str
+    log_negative: str
+    expand: bool
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What steers the UNet in one direction (positive or negative)."""
+
+    cross_attention: Tensor
+    """``[1, 77·k, C]`` float32."""
+    pooled: Tensor | None = None
+    """``[1, P]`` float32; ``None`` for families without it."""
+    size_early: Tensor | None = None
+    """``[1, 6]`` (5 for the SDXL refiner): height, width, crop top, crop left, target height, target width."""
+    size_late: Tensor | None = None
+    early_until: float = 0.0
+    """Share of the noise schedule, counted from the noisy end, during which ``size_early`` holds."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Where sampling starts. ``start`` is an unscaled latent ``[1, 4, h/8, w/8]``; ``None`` is an empty one."""
+
+    size: tuple[int, int]
+    """(width, height) in pixels."""
+    start: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """A solver's report for one noise level, made before its update of ``x`` unless the solver says otherwise."""
+
+    index: int
+    total: int
+    x: Tensor
+    x0: Tensor
+    """Estimate of the clean latent, in the model's scale, ``[1, 4, h, w]``."""
+
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """How a finished picture is written."""
+
+    extension: str
+    """``png``, ``jpg``, ``jpeg`` or ``webp``, as the client spelt it."""
+    metadata_scheme: str | None
+    """``fooocus`` or ``a1111``; ``None`` embeds nothing."""
+    name: str
+    """Stem asked for by the client; empty = the job's id."""
+    with_base64: bool
+
+
+@dataclass(frozen=True)
+class GeneratedImage:
+    """A finished picture before it is stored."""
+
+    image: Image.Image
+    seed: int
+    index: int
+    metadata: str | None
+    """Text to embed, already in its scheme; ``None`` embeds nothing."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """A stored picture, as the reply tells it."""
+
+    seed: str
+    file_name: str
+    width: int
+    height: int
+    base64: str | None = None
+    url: str | None = None
+    finish_reason: str = "SUCCESS"

@@ -1,0 +1,45 @@
+"""How the tests here ask: raw client fields in, a validated request or the places of its problems out."""
+
+from typing import Any
+
+from fooocus_engine.endpoints.dialects import Canonical, canonical
+from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.errors import InvalidRequest, Problem
+from fooocus_engine.settings import Settings
+
+STYLES = (
+    "Fooocus V2", "Random Style", "Fooocus Enhance", "Fooocus Semi Realistic", "Fooocus Sharp", "Fooocus Masterpiece",
+    "Fooocus Photograph", "Fooocus Negative", "Fooocus Cinematic", "Fooocus Pony", "SAI Anime", "Flat 2d Art",
+)  # fmt: skip
+
+
+def spelt(fields: dict[str, Any]) -> Canonical:
+    """``fields`` of a text-to-image request in the newest dialect."""
+    return canonical({"endpoint": "text-to-image", **fields})
+
+
+def asked(fields: dict[str, Any], preset: str = "default", limits: Settings | None = None) -> GenerateRequest:
+    """The request that a server running ``preset`` understands."""
+    return validate_generation(
+        spelt(fields).fields,
+        default_preset=preset_named(preset),
+        styles=STYLES,
+        limits=limits or Settings(),
+    )
+
+
+def problems(fields: dict[str, Any], limits: Settings | None = None) -> tuple[Problem, ...]:
+    """What is wrong with ``fields``; empty if nothing is."""
+    try:
+        asked(fields, limits=limits)
+    except InvalidRequest as error:
+        return error.problems
+    return ()
+
+
+def places(fields: dict[str, Any]) -> list[tuple[str | int, ...]]:
+    """Where it is wrong, without the leading ``body``."""
+    found = problems(fields)
+    assert all(problem.loc[0] == "body" for problem in found)
+    return [problem.loc[1:] for problem in found]

@@ -1,0 +1,52 @@
+"""The table of endpoints against api.md §1.1."""
+
+import pytest
+
+from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY, Body, served_endpoint
+from fooocus_engine.errors import ModelUnavailable, UnknownName, reply_fields
+
+SERVED = {"text-to-image", "styles", "all-models", "refresh-models", "clean-vram", "ping"}
+JOB_TYPES = {
+    "text-to-image": "Text to Image",
+    "text-to-image-with-ip": "Text to Image",
+    "image-upscale-vary": "Image Upscale or Variation",
+    "image-inpaint-outpaint": "Image Inpaint or Outpaint",
+    "image-prompt": "Image Prompt",
+    "image-enhance": "Image Enhancement",
+}
+
+
+def test_served_endpoints_have_a_request_model():
+    assert {name for name, row in ENDPOINTS.items() if row.request is not None} == SERVED
+    assert all(served_endpoint(name) is ENDPOINTS[name] for name in SERVED)
+
+
+@pytest.mark.parametrize("name", sorted(set(ENDPOINTS) - SERVED))
+def test_an_endpoint_without_an_engine_part_answers_501_and_names_itself(name):
+    with pytest.raises(ModelUnavailable) as caught:
+        served_endpoint(name)
+    fields = reply_fields(caught.value)
+    assert (fields["status"], fields["type"]) == (501, "model_unavailable")
+    assert name in fields["detail"]
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(UnknownName):
+        served_endpoint("no-such-thing")
+
+
+def test_only_generations_are_jobs():
+    assert {name: row.job_type for name, row in ENDPOINTS.items() if row.job_type} == JOB_TYPES
+
+
+def test_no_two_endpoints_share_a_route():
+    routes = [(route.method, route.path) for row in ENDPOINTS.values() for route in row.routes]
+    assert len(routes) == len(set(routes))
+    assert not {path for _, path in routes} & {path for row in SHIM_ONLY.values() for path in row.paths}
+
+
+def test_the_first_generation_of_picture_endpoints_takes_forms_and_the_second_json():
+    for row in ENDPOINTS.values():
+        for route in row.routes:
+            if len(row.routes) > 1 and row.job_type:
+                assert route.body is (Body.FORM if route.path.startswith("/v1/") else Body.JSON)

@@ -1,0 +1,116 @@
+"""Borrowed weight changes: applied, undone bit by bit, refused whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fooocus_engine.models.patching import apply_changes, patched
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Conv2d(4, 5, 3).half())
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_change_holds_inside_and_is_undone_to_the_bit():
+    module = network()
+    before = state(module)
+    with patched(module, {"0.weight": lambda w: w + 0.1, "1.bias": lambda w: w * 3}):
+        assert torch.equal(module[0].weight, before["0.weight"] + 0.1)
+        assert torch.equal(module[1].bias, before["1.bias"] * 3)
+        assert torch.equal(module[1].weight, before["1.weight"])
+    assert same(state(module), before)
+
+
+def test_an_error_inside_leaves_no_trace():
+    module = network()
+    before = state(module)
+    with pytest.raises(RuntimeError, match="inside"), patched(module, {"0.weight": lambda w: w + 0.1}):
+        raise RuntimeError("inside")
+    assert same(state(module), before)
+
+
+def test_changing_nothing_changes_nothing():
+    module = network()
+    before = state(module)
+    with patched(module, {}):
+        assert same(state(module), before)
+    with patched(module, {"0.weight": lambda w: w}):
+        assert same(state(module), before)
+
+
+def test_an_unknown_name_is_refused_before_anything_changes():
+    module = network()
+    before = state(module)
+    with pytest.raises(KeyError, match="nowhere"):
+        apply_changes(module, {"0.weight": lambda w: w + 1, "nowhere": lambda w: w})
+    assert same(state(module), before)
+
+
+def test_a_change_of_shape_puts_earlier_changes_back():
+    module = network()
+    before = state(module)
+    with pytest.raises(ValueError, match=r"0\.bias"):
+        apply_changes(module, {"0.weight": lambda w: w + 1, "0.bias": lambda w: w.sum()})
+    assert same(state(module), before)
+
+
+def test_a_failing_change_puts_earlier_changes_back():
+    def fail(_: Tensor) -> Tensor:
+        raise RuntimeError("no memory")
+
+    module = network()
+    before = state(module)
+    with pytest.raises(RuntimeError, match="no memory"):
+        apply_changes(module, {"0.weight": lambda w: w + 1, "0.bias": fail})
+    assert same(state(module), before)
+
+
+def test_a_long_lived_change_lasts_until_it_is_closed():
+    module = network()
+    before = state(module)
+    borrowed = apply_changes(module, {"0.weight": lambda w: w + 0.1})
+    assert not same(state(module), before)
+    borrowed.close()
+    assert same(state(module), before)
+
+
+def test_stacked_changes_come_off_in_reverse():
+    module = network()
+    before = state(module)
+    with patched(module, {"0.weight": lambda w: w + 0.1}):
+        between = state(module)
+        with patched(module, {"0.weight": lambda w: w * 7}):
+            pass
+        assert same(state(module), between)
+    assert same(state(module), before)
+
+
+def test_the_parameter_object_and_its_memory_layout_stay():
+    module = network().to(memory_format=torch.channels_last)
+    parameter = module[1].weight
+    with patched(module, {"1.weight": lambda w: (w + 1).contiguous()}):
+        assert module[1].weight is parameter
+        assert parameter.is_contiguous(memory_format=torch.channels_last)
+    assert parameter.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_originals_do_not_take_device_memory():
+    module = nn.Linear(2048, 2048, device="cuda")
+    before = state(module)
+    held = torch.cuda.memory_allocated()
+    with patched(module, {"weight": lambda w: w + 1}):
+        assert torch.cuda.memory_allocated() <= held
+    assert same(state(module), before)

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fooocus_engine.sampling.model_sampling import discrete_sampling
+from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser, is_early, progress
+from fooocus_engine.types import Conditioning
+from tests.golden.compare import tensor_error
+from tests.models.tiny import group
+from tests.sampling.stages import fake_model, fake_stage, recorded_stage, text
+
+X = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(0))
+TABLES = discrete_sampling()
+
+
+def calls_of(stage: Stage, sigma: float = 3.0, *, with_negative: bool = True):
+    UNetDenoiser(stage, TABLES, with_negative=with_negative)(X, sigma)
+    return stage.model.unet.calls
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_both_estimates_are_those_of_the_reference(number: int):
+    record = group("C_guidance").record(f"unet_step/{number}")
+    asked = record.settings
+    adm = {
+        "adm_positive": asked["positive_adm_scale"],
+        "adm_negative": asked["negative_adm_scale"],
+        "adm_end": asked["adm_scaler_end"],
+    }
+    texts = {name: record.input(name) for name in ("cond", "cond_pooled", "uncond", "uncond_pooled")}
+    stage = recorded_stage(adm, texts, (asked["width"], asked["height"]))
+    found = UNetDenoiser(stage, TABLES, with_negative=True)(record.input("x"), asked["sigma"])
+    for actual, name in ((found.positive, "positive_x0"), (found.negative, "negative_x0")):
+        assert tensor_error(actual, record.output(name), absolute=1e-5, relative=1e-5) <= 1
+
+
+def test_both_texts_go_in_one_call_with_the_negative_first():
+    (call,) = calls_of(fake_stage())
+    assert call["encoder_hidden_states"][:, 0, 0].tolist() == [-1, 1]
+    assert call["added_cond_kwargs"]["text_embeds"][:, 0].tolist() == [-1, 1]
+    assert torch.equal(call["x"][0], call["x"][1])
+
+
+@pytest.mark.parametrize(("positive", "negative", "length"), [(2, 1, 2), (2, 3, 6), (4, 1, 4), (5, 5, 5)])
+def test_texts_of_different_length_are_repeated_to_a_common_one(positive: int, negative: int, length: int):
+    (call,) = calls_of(fake_stage(positive=positive, negative=negative))
+    assert call["encoder_hidden_states"].shape == (2, 77 * length, 8)
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(5, 1), (5, 3), (1, 7)])
+def test_texts_that_would_be_repeated_too_often_go_in_two_calls(positive: int, negative: int):
+    first, second = calls_of(fake_stage(positive=positive, negative=negative))
+    assert first["encoder_hidden_states"].shape == (1, 77 * negative, 8)
+    assert second["encoder_hidden_states"].shape == (1, 77 * positive, 8)
+
+
+def test_one_call_and_two_give_the_same_estimates():
+    record = group("C_guidance").record("unet_step/1")
+    texts = {name: record.input(name) for name in ("cond", "cond_pooled", "uncond", "uncond_pooled")}
+    stage = recorded_stage({"adm_positive": 1.5, "adm_negative": 0.8, "adm_end": 0.3}, texts, (128, 192))
+    longer = replace(stage.positive, cross_attention=stage.positive.cross_attention.repeat(1, 5, 1))
+    together = UNetDenoiser(stage, TABLES, with_negative=True)(record.input("x"), 3.0)
+    apart = UNetDenoiser(replace(stage, positive=longer), TABLES, with_negative=True)(record.input("x"), 3.0)
+    assert torch.allclose(together.positive, apart.positive, atol=1e-4)
+    assert torch.allclose(together.negative, apart.negative, atol=1e-4)
+
+
+def test_without_the_negative_only_the_positive_text_is_asked():
+    stage = fake_stage()
+    estimates = UNetDenoiser(stage, TABLES, with_negative=False)(X, 3.0)
+    assert estimates.negative is None
+    assert stage.model.unet.calls[0]["encoder_hidden_states"][:, 0, 0].tolist() == [1]
+
+
+@pytest.mark.parametrize(("timestep", "expected"), [(999, [99, 101]), (700, [99, 101]), (699, [199, 201])])
+def test_size_numbers_change_at_their_share_of_the_schedule(timestep: int, expected: list[float]):
+    (call,) = calls_of(fake_stage(), float(TABLES.sigmas[timestep]))
+    assert call["timestep"].tolist() == [timestep, timestep]
+    assert call["added_cond_kwargs"]["time_ids"][:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("record", ["timed_adm/0.3", "timed_adm/0.0", "timed_adm/1.0", "timed_adm/0.5"])
+def test_the_change_of_size_numbers_is_that_of_the_reference(record: str):
+    found = group("C_guidance").record(record)
+    early, late = found.input("y").chunk(2, dim=1)
+    for row, timestep in enumerate(found.input("timesteps").tolist()):
+        expected = early[row] if is_early(timestep, found.settings["adm_scaler_end"]) else late[row]
+        assert torch.equal(found.output("y")[row], expected)
+
+
+def test_a_family_without_pooled_text_is_told_nothing_more():
+    bare = Conditioning(torch.zeros(1, 77, 8))
+    (call,) = calls_of(Stage(fake_model("sd15"), bare, bare))
+    assert call["added_cond_kwargs"] is None
+
+
+def test_only_the_network_sees_half_precision():
+    stage = fake_stage(fake_model(dtype=torch.float16))
+    estimates = UNetDenoiser(stage, TABLES, with_negative=True)(X, 3.0)
+    (call,) = stage.model.unet.calls
+    assert call["x"].dtype == call["encoder_hidden_states"].dtype == torch.float16
+    assert call["added_cond_kwargs"]["time_ids"].dtype == torch.float32
+    assert estimates.positive.dtype == torch.float32
+
+
+def test_what_stays_the_same_is_prepared_once():
+    stage = fake_stage(positive=3)
+    denoiser = UNetDenoiser(stage, TABLES, with_negative=True)
+    denoiser(X, 3.0)
+    denoiser(X, 2.9)
+    first, second = stage.model.unet.calls
+    assert first["encoder_hidden_states"] is second["encoder_hidden_states"]
+    assert first["added_cond_kwargs"]["time_ids"] is second["added_cond_kwargs"]["time_ids"]
+
+
+def test_progress_runs_from_zero_to_one_with_the_rounding_of_the_dtype():
+    assert progress(999, torch.float32) == 0
+    assert progress(0, torch.float16) == 1
+    assert progress(700, torch.float16) == float(1 - torch.tensor(700, dtype=torch.float16) / 999)
+    assert progress(700, torch.float16) != progress(700, torch.float32)
+
+
+def test_texts_are_left_alone():
+    stage = Stage(fake_model(), text(2), text(1))
+    before = stage.positive.cross_attention.clone()
+    calls_of(stage)
+    assert torch.equal(stage.positive.cross_attention, before)
