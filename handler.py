@@ -7,17 +7,8 @@ import logging
 import sys
 import time
 
-from fooocus_engine.models.catalogue import CHECKPOINTS, Catalogue
-from fooocus_engine.models.prefetch import Prefetch
-from fooocus_engine.settings import Settings, settings_from_environment
-
-
-def read_ahead(settings: Settings) -> None:
-    """Start to read the largest installed checkpoint file into the system's cache."""
-    catalogue = Catalogue(settings.models_dir)
-    files = [catalogue.find(CHECKPOINTS, name) for name in catalogue.names(CHECKPOINTS)]
-    if files:
-        Prefetch(max(files, key=lambda path: path.stat().st_size)).start()
+from fooocus_engine.models.prefetch import read_largest
+from fooocus_engine.settings import settings_from_environment
 
 
 def main() -> None:
@@ -25,7 +16,7 @@ def main() -> None:
     started = time.perf_counter()
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s: %(message)s")
     settings = settings_from_environment()
-    read_ahead(settings)
+    read_largest(settings.models_dir / "checkpoints")
 
     # Imports take seconds; the checkpoint is read meanwhile.
     import runpod

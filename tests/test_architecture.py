@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", *CAPABILITIES},
     "engine": {*BASE, "settings", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
-    "handler": {"engine", "worker", "settings", "models.prefetch", "jobs", "models.catalogue"},
+    "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
 WITH_TORCH = {
     "engine.py",

@@ -57,3 +57,12 @@ class Prefetch:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             while not self._stop.is_set() and (count := file.readinto(buffer)):
                 self.bytes_read += count
+
+
+def read_largest(folder: Path) -> Prefetch | None:
+    """Begin to read the largest file of ``folder``, as a rule the checkpoint that the first job needs.
+
+    ``None`` where there is none.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    return Prefetch(max(files, key=lambda path: path.stat().st_size)).start() if files else None

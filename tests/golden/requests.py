@@ -32,13 +32,17 @@ from fooocus_engine.endpoints.generate.run import model_hashes
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.output.metadata import embedded_text, log_rows
+from fooocus_engine.sampling.model_sampling import discrete_sampling
+from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
+from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Sources, Step
 from tests.golden.compare import exact, picture_error, tensor_error
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
 
 VERSION = "Fooocus v2.5.5"
+SIGMAS = 2e-6  # allowed for noise levels, absolute and relative, as in group A
 TEXTS = 1e-4  # allowed for conditioning, absolute and relative
 BLOCK_LEVELS = 0.2  # grey levels allowed for means of blocks (records/README.md)
 FIELDS = {  # request field of the recordings → field of the API
@@ -127,6 +131,7 @@ def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterat
                     yield from latent_errors(record, latent, call)
                     call += 1
                 yield from trace_errors(record, steps)
+                yield from second_pass_errors(record, plan, call - 1)
                 yield from picture_errors(record, sampled, index, prepared)
 
 
@@ -170,6 +175,13 @@ def trace_errors(record: Record, steps: list[Step]) -> Iterator[float]:
             yield tensor_error(torch.stack(tensors), record.output(name), **latent_tolerance(record))
     if "callback_steps" in record.data:
         yield exact([step.index for step in steps], record.data["callback_steps"])
+
+
+def second_pass_errors(record: Record, plan: GenerationPlan, call: int) -> Iterator[float]:
+    """The noise levels of the second pass of a ``vae`` swap."""
+    if (name := f"ksampler_{call}_sigmas") in record.outputs:
+        sigmas = named_sigmas(plan.sampling, discrete_sampling())[plan.sampling.switch :] * SECOND_PASS_NOISE
+        yield tensor_error(sigmas, record.output(name), absolute=SIGMAS, relative=SIGMAS)
 
 
 def latent_tolerance(record: Record) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Reading ahead: reads everything, can be stopped, never raises."""
 
-from fooocus_engine.models.prefetch import Prefetch
+from fooocus_engine.models.prefetch import Prefetch, read_largest
 
 
 def test_a_file_is_read_to_its_end(tmp_path):
@@ -34,3 +34,18 @@ def test_starting_twice_reads_once(tmp_path):
 
 def test_waiting_for_one_that_never_started_returns_at_once(tmp_path):
     assert Prefetch(tmp_path / "x").wait(0)
+
+
+def test_the_largest_file_of_a_folder_is_read(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "small").write_bytes(b"1")
+    (tmp_path / "deep" / "large").write_bytes(b"12345")
+    prefetch = read_largest(tmp_path)
+    assert prefetch is not None
+    assert prefetch.wait(10)
+    assert prefetch.bytes_read == 5
+
+
+def test_a_folder_without_files_is_no_reason_to_read(tmp_path):
+    assert read_largest(tmp_path) is None
+    assert read_largest(tmp_path / "missing") is None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from fooocus_engine.sampling.settings import GuidanceSettings
 from fooocus_engine.types import Weighted
 
 
@@ -23,19 +24,22 @@ class Performance(StrEnum):
     HYPER_SD = "Hyper-SD"
 
 
+NO_GUIDANCE = GuidanceSettings(
+    cfg=1.0, sharpness=0.0, adaptive_cfg=1.0, adm_positive=1.0, adm_negative=1.0, adm_end=0.0
+)
+"""What distilled models are trained without."""
+
+
 @dataclass(frozen=True)
 class Forced:
     """Settings that a distilled mode imposes whatever the request says. Such a mode also runs without a refiner."""
 
+    name: str
+    """What status texts call its components."""
     sampler: str
     scheduler: str
     refiner_switch: float = 1.0
-    sharpness: float = 0.0
-    guidance_scale: float = 1.0
-    adaptive_cfg: float = 1.0
-    adm_positive: float = 1.0
-    adm_negative: float = 1.0
-    adm_end: float = 0.0
+    guidance: GuidanceSettings = NO_GUIDANCE
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ MODES: Mapping[Performance, Mode] = MappingProxyType(
     {
         Performance.QUALITY: Mode(60, 36),
         Performance.SPEED: Mode(30, 18),
-        Performance.EXTREME_SPEED: Mode(8, 8, ("sdxl_lcm_lora.safetensors", 1.0), Forced("lcm", "lcm")),
+        Performance.EXTREME_SPEED: Mode(8, 8, ("sdxl_lcm_lora.safetensors", 1.0), Forced("LCM", "lcm", "lcm")),
         Performance.LIGHTNING: Mode(
-            4, 4, ("sdxl_lightning_4step_lora.safetensors", 1.0), Forced("euler", "sgm_uniform")
+            4, 4, ("sdxl_lightning_4step_lora.safetensors", 1.0), Forced("Lightning", "euler", "sgm_uniform")
         ),
         Performance.HYPER_SD: Mode(
-            4, 4, ("sdxl_hyper_sd_4step_lora.safetensors", 0.8), Forced("dpmpp_sde_gpu", "karras")
+            4, 4, ("sdxl_hyper_sd_4step_lora.safetensors", 0.8), Forced("Hyper-SD", "dpmpp_sde_gpu", "karras")
         ),
     }
 )

@@ -5,22 +5,18 @@ Order of evaluation: what the performance mode forces, then the ``overwrite_…`
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files
-from fooocus_engine.endpoints.generate.performance import MODES, Mode, Performance
+from fooocus_engine.endpoints.generate.performance import MODES, Mode
 from fooocus_engine.endpoints.generate.plan import FromText, GenerationPlan, Recorded
 from fooocus_engine.endpoints.generate.sizes import parse_size
 from fooocus_engine.models.catalogue import LORAS, Catalogue
 from fooocus_engine.prompts.workload import PromptRequest, Words, assemble
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
 from fooocus_engine.types import ModelChoice, OutputSettings, Sources
-
-FEW_STEP_NAMES = {
-    Performance.EXTREME_SPEED: "LCM",
-    Performance.LIGHTNING: "Lightning",
-    Performance.HYPER_SD: "Hyper-SD",
-}
 
 
 def plan_generation(
@@ -48,7 +44,7 @@ def plan_generation(
         guidance=_guidance(request, mode),
         output=_output(request),
         recorded=_recorded(request, mode),
-        few_step_name=FEW_STEP_NAMES.get(request.performance_selection),
+        few_step_name=mode.forced.name if mode.forced else None,
         previews=not advanced.disable_preview,
         warnings=tuple(files.warnings),
     )
@@ -100,26 +96,15 @@ def _switch(overwrite: float, share: float, mode: Mode) -> int:
 def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
     advanced = request.advanced_params
     freeu = FreeU(advanced.freeu_b1, advanced.freeu_b2, advanced.freeu_s1, advanced.freeu_s2)
-    chosen = freeu if advanced.freeu_enabled else None
-    if forced := mode.forced:
-        return GuidanceSettings(
-            cfg=forced.guidance_scale,
-            sharpness=forced.sharpness,
-            adaptive_cfg=forced.adaptive_cfg,
-            adm_positive=forced.adm_positive,
-            adm_negative=forced.adm_negative,
-            adm_end=forced.adm_end,
-            freeu=chosen,
-        )
-    return GuidanceSettings(
+    asked = GuidanceSettings(
         cfg=request.guidance_scale,
         sharpness=request.sharpness,
         adaptive_cfg=advanced.adaptive_cfg,
         adm_positive=advanced.adm_scaler_positive,
         adm_negative=advanced.adm_scaler_negative,
         adm_end=advanced.adm_scaler_end,
-        freeu=chosen,
     )
+    return replace(mode.forced.guidance if mode.forced else asked, freeu=freeu if advanced.freeu_enabled else None)
 
 
 def _output(request: GenerateRequest) -> OutputSettings:

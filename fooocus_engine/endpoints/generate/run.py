@@ -16,12 +16,13 @@ from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named
 from fooocus_engine.endpoints.generate.render import Rendered, encode_all, expand_all, render_all
 from fooocus_engine.endpoints.resources import Resources
+from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.output.metadata import embedded_text
 from fooocus_engine.output.publish import publish, result_fields
 from fooocus_engine.types import GeneratedImage, ImageResult, Sources
 
-JOB_TYPE = "Text to Image"
+ENDPOINT = "text-to-image"
 
 
 def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) ->
     warnings = list(plan.warnings)
     results = generate(plan, resources, job, warnings=warnings, timer=timer)
     return {
-        "job_type": JOB_TYPE,
+        "job_type": ENDPOINTS[ENDPOINT].job_type,
         "job_stage": "SUCCESS",
         "job_progress": 100,
         "job_status": "Finished",

@@ -36,6 +36,7 @@ def test_a_distilled_mode_has_its_own_steps_lora_and_sampling(name):
 
 
 def test_forced_settings_switch_guidance_and_its_companions_off():
-    forced = Forced("lcm", "lcm")
-    assert (forced.guidance_scale, forced.adaptive_cfg, forced.sharpness, forced.refiner_switch) == (1.0, 1.0, 0.0, 1.0)
-    assert (forced.adm_positive, forced.adm_negative, forced.adm_end) == (1.0, 1.0, 0.0)
+    forced = Forced("LCM", "lcm", "lcm")
+    guidance = forced.guidance
+    assert (guidance.cfg, guidance.adaptive_cfg, guidance.sharpness, forced.refiner_switch) == (1.0, 1.0, 0.0, 1.0)
+    assert (guidance.adm_positive, guidance.adm_negative, guidance.adm_end) == (1.0, 1.0, 0.0)
