@@ -103,6 +103,8 @@ class ClipEncoder(nn.Module):
         """``projection`` is the width of the pooled vector; ``None`` leaves it unprojected."""
         super().__init__()
         self.text_model = CLIPTextModel(config)
+        # The reference multiplies matrices one by one; a fused kernel rounds otherwise, and weights magnify that.
+        self.text_model.set_attn_implementation("eager")
         _widen(self.text_model)
         width: int = config.hidden_size
         self.text_projection = None if projection is None else nn.Parameter(torch.empty(width, projection))
