@@ -18,12 +18,14 @@ Rooms raise; only the engine and the shim catch.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Location = tuple[str | int, ...]
 MAX_ECHO = 256  # characters of a client's value repeated in an answer (api.md §4.9)
+ECHO_DEPTH = 3  # nested containers of it repeated
 NEAR_MATCHES = 5
 
 
@@ -41,16 +43,21 @@ class Problem:
         return {"type": self.type, "loc": list(self.loc), "msg": self.msg, "input": shortened(self.input)}
 
 
-def shortened(value: Any) -> Any:
-    """``value`` with every string cut to 256 characters, so that no answer repeats a whole picture."""
+def shortened(value: Any, depth: int = ECHO_DEPTH) -> Any:
+    """``value`` fit for an answer: strings cut to 256 characters of valid Unicode, finite numbers, few levels deep."""
     match value:
-        case str() if len(value) > MAX_ECHO:
-            return f"{value[:MAX_ECHO]}… ({len(value)} characters)"
-        case list() | tuple():
-            return [shortened(item) for item in value]
-        case dict():
-            return {str(key)[:MAX_ECHO]: shortened(item) for key, item in value.items()}
-        case str() | int() | float() | bool() | None:
+        case str():
+            text = value.encode(errors="replace").decode()
+            return text if len(text) <= MAX_ECHO else f"{text[:MAX_ECHO]}… ({len(text)} characters)"
+        case float() if not math.isfinite(value):
+            return str(value)
+        case list() | tuple() if depth:
+            return [shortened(item, depth - 1) for item in value]
+        case Mapping() if depth:
+            return {shortened(str(key)): shortened(item, depth - 1) for key, item in value.items()}
+        case list() | tuple() | Mapping():
+            return "…"
+        case int() | float() | None:
             return value
         case _:
             return shortened(str(value))

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
-from fooocus_engine.endpoints.problems import echoed
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
 from fooocus_engine.errors import InvalidRequest, Problem, UnknownName
 
@@ -77,7 +76,7 @@ def canonical(given: object) -> Canonical:
         UnknownName: no such endpoint; lists near matches.
     """
     if not isinstance(given, Mapping):
-        raise InvalidRequest([Problem("dict_type", ("body",), "must be an object", echoed(given))])
+        raise InvalidRequest([Problem("dict_type", ("body",), "must be an object", given)])
     nested = {name: value for name, value in _params(given).items() if value is not None}
     merged = {**given, **nested}
     merged.pop("params", None)
@@ -133,15 +132,13 @@ def _endpoint(name: object, *, has_prompt: bool) -> str:
             reason = "is required unless there is a prompt; known: " + ", ".join(ENDPOINTS)
             raise InvalidRequest([Problem("missing", _AT_ENDPOINT, reason)])
         case _:
-            raise InvalidRequest(
-                [Problem("string_type", _AT_ENDPOINT, "must be the name of an endpoint", echoed(name))]
-            )
+            raise InvalidRequest([Problem("string_type", _AT_ENDPOINT, "must be the name of an endpoint", name)])
 
 
 def _params(given: Mapping[str, Any]) -> Mapping[str, Any]:
     nested = _decoded(given.get("params") or {})
     if not isinstance(nested, Mapping):
-        raise InvalidRequest([Problem("dict_type", ("body", "params"), "must be an object", echoed(nested))])
+        raise InvalidRequest([Problem("dict_type", ("body", "params"), "must be an object", nested)])
     return nested
 
 

@@ -5,7 +5,6 @@ Every problem of a request is reported at once; each names its field, the value 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from inspect import isclass
 from typing import Any, TypeVar, get_args
@@ -16,7 +15,6 @@ from pydantic_core import ErrorDetails
 
 from fooocus_engine.errors import InvalidRequest, Location, Problem, shortened
 
-ECHO_DEPTH = 3  # nested containers of a refused value repeated in an answer
 NAMES_THE_VALUE = ("unknown_name", "size")  # types of problems whose message repeats the value already
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,7 +40,7 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
         return Problem(kind, ("body", *loc), "is required")
     if kind not in NAMES_THE_VALUE:
         reason = f"{reason}; got {_seen(details['input'])}"
-    return Problem(kind, ("body", *loc), reason, echoed(details["input"]))
+    return Problem(kind, ("body", *loc), reason, details["input"])
 
 
 def _range(model: type[BaseModel], loc: Location) -> str | None:
@@ -69,20 +67,3 @@ def _seen(value: Any) -> str:
             return f"a list of {len(value)}"
         case _:
             return "an object"
-
-
-def echoed(value: Any, depth: int = ECHO_DEPTH) -> Any:
-    """``value`` fit for a JSON answer: finite numbers and valid Unicode only, nested no deeper than ``depth``."""
-    match value:
-        case str():
-            return value.encode(errors="replace").decode()
-        case float() if not math.isfinite(value):
-            return str(value)
-        case list() | tuple() if depth:
-            return [echoed(item, depth - 1) for item in value]
-        case Mapping() if depth:
-            return {str(key): echoed(item, depth - 1) for key, item in value.items()}
-        case list() | tuple() | Mapping():
-            return "…"
-        case _:
-            return value

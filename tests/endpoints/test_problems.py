@@ -6,8 +6,8 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, Field
 
-from fooocus_engine.endpoints.problems import echoed, validated
-from fooocus_engine.errors import InvalidRequest, Problem
+from fooocus_engine.endpoints.problems import validated
+from fooocus_engine.errors import InvalidRequest, Problem, shortened
 
 
 class Inner(BaseModel):
@@ -51,5 +51,5 @@ def test_good_fields_give_the_model():
     ],
 )
 def test_an_echo_is_fit_for_strict_json(value, echo):
-    assert echoed(value) == echo
-    json.dumps(echoed(value), allow_nan=False, ensure_ascii=False).encode("utf-8")
+    assert shortened(value) == echo
+    json.dumps(shortened(value), allow_nan=False, ensure_ascii=False).encode("utf-8")

@@ -100,7 +100,7 @@ def test_a_failure_is_compact_json_text():
 def test_a_failure_survives_whatever_the_client_sent():
     problem = Problem("bad", ("body", "x"), "bad \ud800", [float("nan"), float("inf"), "\udfff", b"raw"])
     detail = json.loads(failure(InvalidRequest([problem]))["error"])["detail"]
-    assert detail[0]["input"] == ["nan", "inf", "\ufffd", "b'raw'"]
+    assert detail[0]["input"] == ["nan", "inf", "?", "b'raw'"]
 
 
 def test_a_failure_stays_short_whatever_the_client_sent():

@@ -16,7 +16,7 @@ from fooocus_engine.endpoints.generate.advanced import AdvancedParams, Limits, L
 from fooocus_engine.endpoints.generate.performance import Performance
 from fooocus_engine.endpoints.generate.presets import Preset, preset_named, presets
 from fooocus_engine.endpoints.generate.sizes import format_size, parse_size
-from fooocus_engine.endpoints.problems import echoed, validated
+from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.wire_types import FileName, OneOf, SaveName, Text, WebUrl, WireModel, json_list, refusal
 from fooocus_engine.errors import InvalidRequest, Problem
 
@@ -151,7 +151,7 @@ def _preset(fields: Mapping[str, Any], default: Preset) -> Preset:
             return preset_named(name)
         case other:
             reason = "must be the name of a preset"
-            raise InvalidRequest([Problem("string_type", ("body", "preset"), reason, echoed(other))])
+            raise InvalidRequest([Problem("string_type", ("body", "preset"), reason, other)])
 
 
 def _without_default_checkpoint(fields: Mapping[str, Any], preset: Preset) -> Mapping[str, Any]:
