@@ -17,15 +17,6 @@ Weighted = tuple[str, float]  # (file name relative to its models folder, streng
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The decoded pictures of a request. Empty for text to image."""
-
-    image: Image.Image | None = None
-    mask: Image.Image | None = None
-    """Mode L, 255 = repaint."""
-
-
-@dataclass(frozen=True)
 class ModelChoice:
     """Which files a picture is made with; the cache key of the model store. Names are relative to their folders."""
 

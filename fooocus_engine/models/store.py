@@ -187,7 +187,8 @@ class ModelStore:
 
     def _keep(self, key: Hashable, load: Callable[[], T]) -> T:
         if key not in self._kept:
-            self._kept[key] = load()
+            with _collector_paused():
+                self._kept[key] = load()
         kept: T = self._kept[key]
         return kept
 
@@ -237,6 +238,18 @@ def version_of(path: Path) -> FileVersion:
     """The version of ``path`` on disk now."""
     status = path.stat()
     return FileVersion(path, status.st_mtime_ns, status.st_size)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No collection of garbage meanwhile: a load makes objects by the hundred thousand, hardly any of them garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _free(device: torch.device) -> None:

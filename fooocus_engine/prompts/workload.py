@@ -6,14 +6,23 @@ random derives from the seeds. Does not expand prompts: it only says which pictu
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from fooocus_engine.errors import MAX_ECHO, InvalidRequest, Problem
 from fooocus_engine.prompts.styles import EXPANSION_STYLE, RANDOM_STYLE, Style, Styles, load_styles
-from fooocus_engine.prompts.syntax import NO_FILE, choose_arrays, merged_loras, prompt_lines, take_inline_loras
+from fooocus_engine.prompts.syntax import (
+    NO_FILE,
+    choose_arrays,
+    emphasis,
+    merged_loras,
+    prompt_lines,
+    take_inline_loras,
+)
 from fooocus_engine.prompts.wildcards import WildcardFiles
 from fooocus_engine.types import ImageTask, Weighted
 
@@ -87,7 +96,7 @@ def assemble(request: PromptRequest, words: Words) -> Workload:
     Raises:
         UnknownName: a style that is not installed.
         ModelUnavailable: a random style where none is installed.
-        InvalidRequest: a wildcard that grows without end.
+        InvalidRequest: a wildcard that grows without end, or an emphasis that is no finite number.
     """
     first, *extra = prompt_lines(request.prompt)
     negative, *extra_negative = prompt_lines(request.negative_prompt)
@@ -133,8 +142,8 @@ def _image(index: int, lines: _Lines, request: PromptRequest, words: Words) -> I
         index=index,
         seed=seed,
         prompt=prompt,
-        positive=_filled([*positive_texts, *extra], prompt),
-        negative=_filled([*negative_texts, negative, *extra_negative], negative),
+        positive=_weighed(_filled([*positive_texts, *extra], prompt), "prompt"),
+        negative=_weighed(_filled([*negative_texts, negative, *extra_negative], negative), "negative_prompt"),
         styles=(*((EXPANSION_STYLE,) if lines.expand else ()), *(style.name for style in styles)),
         log_positive="\n".join([prompt, *extra]),
         log_negative="\n".join([negative, *extra_negative]),
@@ -154,3 +163,13 @@ def _styled(styles: Sequence[Style], prompt: str) -> tuple[list[str], list[str]]
 def _filled(texts: Sequence[str], otherwise: str) -> tuple[str, ...]:
     """The texts that are not empty; with none left, ``otherwise`` alone: something must be encoded."""
     return tuple(text for text in texts if text) or (otherwise,)
+
+
+def _weighed(texts: tuple[str, ...], field: str) -> tuple[str, ...]:
+    """``texts``, if every emphasis in them is a finite number: another would spread over the whole picture."""
+    for text in texts:
+        for segment, weight in emphasis(text):
+            if not math.isfinite(weight):
+                reason = f"the emphasis of {segment[:MAX_ECHO]!r} is {weight}; only finite numbers are allowed"
+                raise InvalidRequest([Problem("emphasis", ("body", field), reason)])
+    return texts

@@ -139,11 +139,13 @@ def test_a_missing_default_is_told_as_a_warning(engine):
     [
         ({"base_model_name": "tiny_sdxk.safetensors"}, ("body", "base_model_name")),
         ({"refiner_model_name": "none.safetensors"}, ("body", "refiner_model_name")),
+        ({"prompt": "a (red:nan) cat"}, ("body", "prompt")),
+        ({"negative_prompt": "(dark:inf)"}, ("body", "negative_prompt")),
         ({"loras": [["None", 1], ["x.safetensors", 1]]}, ("body", "loras", 1, "model_name")),
         ({"advanced_params": {"vae_name": "x.safetensors"}}, ("body", "advanced_params", "vae_name")),
     ],
 )
-def test_a_model_that_is_not_there_is_refused_before_any_is_loaded(tmp_path, fields, loc):
+def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, fields, loc):
     fresh = Engine(Settings(models_dir=tmp_path, device="cpu"))
     events: list[Event] = []
     with pytest.raises(InvalidRequest) as refused:

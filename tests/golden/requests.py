@@ -36,7 +36,7 @@ from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
-from fooocus_engine.types import Sources, Step
+from fooocus_engine.types import Step
 from tests.golden.compare import exact, picture_error, tensor_error
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
@@ -110,9 +110,7 @@ def planned(settings: dict[str, Any], workbench: Workbench) -> GenerationPlan:
         styles=workbench.words.styles.legal_names(),
         limits=resources.settings,
     )
-    return plan_generation(
-        request, Sources(), resources.catalogue, workbench.words, max_loras=resources.settings.max_loras
-    )
+    return plan_generation(request, resources.catalogue, workbench.words, max_loras=resources.settings.max_loras)
 
 
 def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterator[float]:

@@ -12,14 +12,6 @@ from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
 
 
 @dataclass(frozen=True)
-class FromText:
-    """Start from an empty latent."""
-
-
-Goal = FromText
-
-
-@dataclass(frozen=True)
 class Recorded:
     """What metadata tells beyond the values that steer the picture, as the request gave them."""
 
@@ -33,7 +25,6 @@ class GenerationPlan:
     """Everything that a generation does."""
 
     models: ModelChoice
-    goal: Goal
     size: tuple[int, int]
     """(width, height) in pixels."""
     clip_skip: int

@@ -11,17 +11,15 @@ from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
-from fooocus_engine.endpoints.generate.plan import FromText, GenerationPlan, Recorded
+from fooocus_engine.endpoints.generate.plan import GenerationPlan, Recorded
 from fooocus_engine.endpoints.generate.sizes import parse_size
 from fooocus_engine.models.catalogue import LORAS, Catalogue
 from fooocus_engine.prompts.workload import PromptRequest, Words, assemble
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
-from fooocus_engine.types import ModelChoice, OutputSettings, Sources
+from fooocus_engine.types import ModelChoice, OutputSettings
 
 
-def plan_generation(
-    request: GenerateRequest, sources: Sources, catalogue: Catalogue, words: Words, *, max_loras: int
-) -> GenerationPlan:
+def plan_generation(request: GenerateRequest, catalogue: Catalogue, words: Words, *, max_loras: int) -> GenerationPlan:
     """Everything a generation will do. ``request.image_seed`` must have been drawn already.
 
     ``max_loras`` is how many LoRAs of request and prompt together are applied.
@@ -36,7 +34,6 @@ def plan_generation(
     advanced = request.advanced_params
     return GenerationPlan(
         models=ModelChoice(base=files.base, refiner=files.refiner, vae=files.vae, loras=workload.loras),
-        goal=FromText(),
         size=_size(request, advanced),
         clip_skip=advanced.clip_skip,
         images=workload.images,

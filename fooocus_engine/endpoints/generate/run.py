@@ -20,7 +20,7 @@ from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.output.metadata import embedded_text
 from fooocus_engine.output.publish import publish, result_fields
-from fooocus_engine.types import GeneratedImage, ImageResult, Sources
+from fooocus_engine.types import GeneratedImage, ImageResult
 
 ENDPOINT = "text-to-image"
 
@@ -41,9 +41,7 @@ def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) ->
             limits=resources.settings,
         )
     )
-    plan = plan_generation(
-        request, Sources(), resources.catalogue, resources.words, max_loras=resources.settings.max_loras
-    )
+    plan = plan_generation(request, resources.catalogue, resources.words, max_loras=resources.settings.max_loras)
     warnings = list(plan.warnings)
     results = generate(plan, resources, job, warnings=warnings, timer=timer)
     return {
