@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run check format test slow test-gpu golden bench clean
+.PHONY: help run check format test slow test-gpu golden bench bench-full clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -48,6 +48,9 @@ golden: $(VENV)/.dev ## replay every recording of the reference engine
 
 bench: $(VENV)/.dev ## measure start-up, a picture, its floor, and the imports
 	$(BIN)/python -m benchmarks
+
+bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
+	$(BIN)/python -m benchmarks.full_size
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The entry of the worker as the SDK runs it on one machine: `handler.py` with a `test_input.json`, in its own process."""
+"""The worker's entry as the SDK runs it on one machine: `handler.py` with a `test_input.json`, in its own process."""
 
 from __future__ import annotations
 
