@@ -5,12 +5,16 @@ from __future__ import annotations
 from benchmarks.measure import process_seconds, report
 
 READY = """
+import gc
+gc.disable()
 from pathlib import Path
 from fooocus_engine.models.prefetch import read_largest
 from fooocus_engine.settings import Settings
 read_largest(Path("fooocus_engine/models/embedded/checkpoints"))
 {sdk}
 from fooocus_engine.engine import Engine
+gc.freeze()
+gc.enable()
 engine = Engine(Settings(models_dir=Path("models-of-nobody")))
 engine.warm_up()
 """

@@ -90,7 +90,7 @@ class InvalidRequest(EngineError):
 def unknown_name(kind: str, name: str, known: Iterable[str], loc: Location) -> Problem:
     """The problem of a name that is not known: near matches first, else the first few known names."""
     names = list(known)
-    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=NEAR_MATCHES, cutoff=0.5)
+    near = difflib.get_close_matches(name[:MAX_ECHO].lower(), [n.lower() for n in names], n=NEAR_MATCHES, cutoff=0.5)
     by_lower = {n.lower(): n for n in names}
     if near:
         advice = "near matches: " + ", ".join(by_lower[n] for n in near)

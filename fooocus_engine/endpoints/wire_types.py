@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from fooocus_engine.errors import unknown_name
 
 SAVE_NAME_LENGTH = 100  # characters
+FILE_NAME_LENGTH = 255  # characters; no file system takes longer names of one file
 
 
 class WireModel(BaseModel):
@@ -81,6 +82,8 @@ def _text(text: str) -> str:
 
 
 def _file_name(name: str) -> str:
+    if len(name) > FILE_NAME_LENGTH:
+        raise refusal("file_name", f"must have at most {FILE_NAME_LENGTH} characters")
     parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
     control = any(unicodedata.category(c) in ("Cc", "Cs") for c in name)
     if not name or name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or control:
@@ -89,8 +92,8 @@ def _file_name(name: str) -> str:
 
 
 def _save_name(name: str) -> str:
-    allowed = all(c in " ._-" or unicodedata.category(c)[0] in "LMN" for c in name)
-    if len(name) > SAVE_NAME_LENGTH or name.startswith(".") or ".." in name or not allowed:
+    allowed = len(name) <= SAVE_NAME_LENGTH and all(c in " ._-" or unicodedata.category(c)[0] in "LMN" for c in name)
+    if name.startswith(".") or ".." in name or not allowed:
         raise refusal(
             "save_name",
             "must have 1 to 100 letters, digits, spaces, '.', '_' or '-', must not start with '.' nor contain '..'",

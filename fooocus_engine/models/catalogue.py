@@ -30,6 +30,8 @@ KINDS = (
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")  # tried in this order (prompt.md §13)
 LISTED_SUFFIXES = (".pth", ".ckpt", ".bin", ".safetensors")  # models.md §8
 
+NAME_LENGTH = 255  # characters; file systems take no longer ones
+
 DATA = Path(__file__).with_name("catalogue.json")
 EMBEDDED = Path(__file__).with_name("embedded")
 
@@ -152,7 +154,7 @@ def is_plain_name(name: str) -> bool:
     """Whether ``name`` stays inside the folder that it is joined to, on any system. Links in there are allowed."""
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     leads_out = ".." in posix.parts or ".." in windows.parts or posix.is_absolute() or bool(windows.anchor)
-    return bool(posix.parts) and not leads_out and "\x00" not in name
+    return bool(posix.parts) and len(name) <= NAME_LENGTH and not leads_out and "\x00" not in name
 
 
 def _listed(folder: Path) -> list[str]:

@@ -75,3 +75,8 @@ def test_text_left_where_a_list_or_an_object_belongs_was_not_json():
             read(5)
     assert json_list([1]) == [1]
     assert json_object({"a": 1}) == {"a": 1}
+
+
+def test_a_file_name_longer_than_any_file_system_takes_is_refused_at_once():
+    with pytest.raises(ValidationError, match="at most 255"):
+        TypeAdapter(FileName).validate_python("x" * 1_000_000)

@@ -170,3 +170,4 @@ def test_an_embedding_outside_the_folder_is_not_found(catalogue, user):
     put(user, "secret.safetensors", "embeddings/style.safetensors")
     assert catalogue.find_embedding("../secret") is None
     assert catalogue.find_embedding("*") is None
+    assert catalogue.find_embedding("x" * 10_000) is None
