@@ -132,6 +132,10 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, ids: Tensor, vectors: Mapping[int, Tensor] | None, clip_skip: int) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives, without a graph."""
+        return self(ids, vectors, clip_skip)  # type: ignore[no-any-return]
+
+    def forward(self, ids: Tensor, vectors: Mapping[int, Tensor] | None, clip_skip: int) -> tuple[Tensor, Tensor]:
         """Hidden states ``[B, T, width]`` and pooled vectors ``[B, P]`` of ``ids [B, T]`` int64, both float32.
 
         Hidden states are those of ``clip_skip`` layers before the end (1 = last), without the final norm; where there

@@ -15,6 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fooocus_engine.sampling.elementary import exp, log
+from fooocus_engine.sampling.midway import FEW_STEP, FULL, TIE, higher_wins
+
 TRAIN_STEPS = 1000
 LAST_TIMESTEP = TRAIN_STEPS - 1
 BETA_START, BETA_END = 0.00085, 0.012  # ends of the training schedule, linear in the square root (sampling.md §1.1)
@@ -64,18 +67,25 @@ class DiscreteSampling:
     """``epsilon``, ``v`` or ``lcm`` (noise prediction with LCM's boundary scaling)."""
     skip: int = 1
     """Training steps between two entries of ``sigmas``."""
+    middles: int = FULL
+    """Which entry wins midway between two, a bit each (``midway.py``)."""
 
     def timestep(self, sigma: float) -> float:
-        """Training step of the nearest entry on a logarithmic scale, a whole number; the first of equals wins."""
-        distance = (torch.tensor(sigma, dtype=torch.float32).log() - self.sigmas.log()).abs()
-        return float(self.skip * int(distance.argmin()) + self.skip - 1)
+        """Training step of the nearest entry on a logarithmic scale, a whole number; middles go as recorded."""
+        distance = (math.log(sigma) - self.sigmas.double().log()).abs() if sigma > 0 else self.sigmas.double()
+        near, next_near = sorted(distance.topk(2, largest=False).indices.tolist())
+        if abs(float(distance[near] - distance[next_near])) > TIE:
+            entry = int(distance.argmin())
+        else:
+            entry = next_near if higher_wins(self.middles, near) else near
+        return float(self.skip * entry + self.skip - 1)
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Log-linear between the entries; timesteps outside the table are clamped."""
         position = ((timestep.float() - (self.skip - 1)) / self.skip).clamp(0, len(self.sigmas) - 1)
         low, high, weight = position.floor().long(), position.ceil().long(), position.frac()
-        logs = self.sigmas.log()
-        return ((1 - weight) * logs[low] + weight * logs[high]).exp()
+        logs = log(self.sigmas)
+        return exp((1 - weight) * logs[low] + weight * logs[high])
 
     def percent_to_sigma(self, percent: float) -> float:
         """Noise level of timestep ``(1 − percent)·999``; 0 at the end, a huge number at the start."""
@@ -111,11 +121,11 @@ class EdmSampling:
 
     def timestep(self, sigma: float) -> float:
         """A quarter of the logarithm, about −1.6 to 1.2."""
-        return float(0.25 * torch.tensor(sigma, dtype=torch.float32).log())
+        return float(0.25 * log(torch.tensor(sigma, dtype=torch.float32)))
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Inverse of ``timestep``."""
-        return (4 * timestep.float()).exp()
+        return exp(4 * timestep.float())
 
     def percent_to_sigma(self, percent: float) -> float:
         """Log-linear from the largest sigma to the smallest."""
@@ -164,13 +174,13 @@ def few_step_sampling(prediction: str) -> DiscreteSampling:
     """Every 20th noise level, for ``lcm`` or (TCD) ``epsilon`` prediction; ᾱ keeps its 1000 entries (§1.3, §1.4)."""
     full = discrete_sampling()
     return DiscreteSampling(
-        full.sigmas[FEW_STEP_SKIP - 1 :: FEW_STEP_SKIP], full.alphas_cumprod, prediction, FEW_STEP_SKIP
+        full.sigmas[FEW_STEP_SKIP - 1 :: FEW_STEP_SKIP], full.alphas_cumprod, prediction, FEW_STEP_SKIP, FEW_STEP
     )
 
 
 def edm_sampling() -> EdmSampling:
     """Noise levels 0.002 to 120, evenly spaced in the logarithm (sampling.md §1.5)."""
-    return EdmSampling(torch.linspace(math.log(EDM_SIGMA_MIN), math.log(EDM_SIGMA_MAX), TRAIN_STEPS).exp())
+    return EdmSampling(exp(torch.linspace(math.log(EDM_SIGMA_MIN), math.log(EDM_SIGMA_MAX), TRAIN_STEPS)))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fooocus_engine.sampling.elementary import exp
 from fooocus_engine.sampling.model_sampling import ModelSampling
 from fooocus_engine.sampling.settings import SamplingSettings
 
@@ -46,7 +47,7 @@ def karras_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
 def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
     """Noise levels evenly spaced in the logarithm, then a closing zero: ``[steps + 1]``."""
     _check_steps(steps)
-    return _closed(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
+    return _closed(exp(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps)))
 
 
 def normal_sigmas(steps: int, tables: ModelSampling) -> Tensor:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import torch
-from diffusers.models.embeddings import get_timestep_embedding
 from torch import Tensor
 
 from fooocus_engine.conditioning.encode import for_base
 from fooocus_engine.conditioning.size import consistent, emphasised
+from fooocus_engine.models.sinusoids import Sinusoids
 from fooocus_engine.sampling.guidance import guided
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.settings import GuidanceSettings
@@ -60,7 +60,7 @@ def mixed(record: Record) -> dict[str, Tensor]:
 
 def embedding(numbers: Tensor, width: int) -> Tensor:
     """The sinusoidal embedding that the UNet applies: cosines first (sampling.md §6)."""
-    return get_timestep_embedding(numbers, width, flip_sin_to_cos=True, downscale_freq_shift=0)
+    return Sinusoids(width)(numbers)
 
 
 def embeddings(record: Record) -> dict[str, Tensor]:

@@ -101,7 +101,7 @@ def brownian(record: Record) -> dict[str, Tensor]:
     sigmas = record.input("sigmas")
     count = record.output("noise").shape[0]
     pairs = [(float(sigmas[k]), float(sigmas[k + 1])) for k in range(count)]
-    middles = [float((sigmas[k] * sigmas[k + 1]).sqrt()) for k in range(count)]
+    middles = [math.sqrt(a * b) for a, b in pairs]
     return {
         "noise": torch.stack([tree.between(a, b) for a, b in pairs]),
         "noise_mid": torch.stack([tree.between(a, m) for (a, _), m in zip(pairs, middles, strict=True)]),

@@ -19,6 +19,7 @@ from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.families.companion import Companion, read_companion
 from fooocus_engine.models.families.unet_layout import UNetLayout, read_layout, unet_config
 from fooocus_engine.models.families.unet_names import unet_names
+from fooocus_engine.models.sinusoids import settle_sinusoids
 from fooocus_engine.models.weights import assign, built, listed, read_weights, split_by_prefix
 
 logger = logging.getLogger(__name__)
@@ -117,4 +118,5 @@ def load_unet(
         part="UNet",
         convert=lambda _, tensor: tensor.to(target.device, target.dtype),
     )
+    settle_sinusoids(unet, target.device)
     return unet, names

@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from fooocus_engine.sampling.elementary import exp, log
 from fooocus_engine.sampling.solvers.protocol import Denoiser, SolverNoise, ancestral, toward
 from fooocus_engine.types import OnStep, Step
 
@@ -95,7 +96,7 @@ def dpm_adaptive(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, noise: SolverN
 
 def _time_range(sigmas: Tensor) -> tuple[Tensor, Tensor]:
     last = sigmas[-1] if sigmas[-1] > 0 else sigmas[-2]
-    return -sigmas[0].log(), -last.log()
+    return -log(sigmas[0]), -log(last)
 
 
 def _error(low: Tensor, high: Tensor, previous: Tensor) -> float:
@@ -133,7 +134,7 @@ class _Group:
     known: dict[float, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        sigma = (-self.t).exp()
+        sigma = exp(-self.t)
         self.x0 = self.denoise(self.x, float(sigma))
         self.eps = (self.x - self.x0) / sigma
 
@@ -154,7 +155,7 @@ class _Group:
         return self._line(1.0) - gain * (self._slope(u, second) - self.eps)
 
     def _sigma(self, share: float) -> Tensor:
-        return (-(self.t + share * self.h)).exp()
+        return exp(-(self.t + share * self.h))
 
     def _line(self, share: float) -> Tensor:
         return self.x - self._sigma(share) * (share * self.h).expm1() * self.eps

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from fooocus_engine.sampling.elementary import exp, log
 from fooocus_engine.sampling.solvers.protocol import Denoiser, SolverNoise, ancestral, toward
 from fooocus_engine.types import OnStep, Step
 
@@ -35,10 +36,10 @@ def dpmpp_2s_ancestral(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, noise: S
 
 def dpmpp_sde(denoise: Denoiser, x: Tensor, sigmas: Tensor, *, noise: SolverNoise, on_step: OnStep) -> Tensor:
     """Second order by a midpoint, both half and whole step with noise of the Brownian path."""
-    times = -sigmas.log()
+    times = -log(sigmas)
     # The path is resolved to 1e-6, where it is rough: ask it for the sigmas that float32 arithmetic in t arrives at.
-    levels = (-times).exp().tolist()
-    middles = (-(times[:-1] + times.diff() * 0.5)).exp().tolist()
+    levels = exp(-times).tolist()
+    middles = exp(-(times[:-1] + times.diff() * 0.5)).tolist()
     total = len(levels) - 1
     for i, (sigma, middle, target) in enumerate(zip(levels[:-1], middles, levels[1:], strict=True)):
         x0 = denoise(x, float(sigmas[i]))
