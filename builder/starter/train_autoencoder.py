@@ -1,4 +1,4 @@
-"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder and encoder, each resumable, one after another.
+"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, encoder, one after another.
 
 Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``encoder`` (by regression).
 """
