@@ -22,7 +22,9 @@ $(VENV)/.dev: $(VENV)/.run builder/requirements-dev.txt
 	touch $@
 
 run: $(VENV)/.run ## make a picture from test_input.json and print its path
-	FOOOCUS_STORAGE=$${FOOOCUS_STORAGE:-folder} RUNPOD_DEBUG_LEVEL=$${RUNPOD_DEBUG_LEVEL:-WARN} $(BIN)/python handler.py
+	job=$$($(BIN)/python -m fooocus_engine.endpoints.example test_input.json) && \
+	FOOOCUS_STORAGE=$${FOOOCUS_STORAGE:-folder} RUNPOD_DEBUG_LEVEL=$${RUNPOD_DEBUG_LEVEL:-WARN} \
+	$(BIN)/python handler.py --test_input "$$job"
 
 check: $(VENV)/.dev ## format, lint, types, spelling
 	$(BIN)/ruff format --check $(SOURCES)

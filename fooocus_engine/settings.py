@@ -31,7 +31,7 @@ class Settings:
     slots: int = 2  # FOOOCUS_SLOTS: jobs taken at a time by one worker
     max_loras: int = 5  # FOOOCUS_MAX_LORAS: enabled LoRAs of one request
     preview: bool = True  # PREVIEW: off renders no step previews
-    preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two progress updates
+    preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
 Weighted = tuple[str, float]  # (file name relative to its models folder, strength)
+MODEL_VAE = "Default (model)"
+"""What the base checkpoint's own autoencoder is called, by clients and in a picture's record."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Step:
     x: Tensor
     x0: Tensor
     """Estimate of the clean latent, in the model's scale, ``[1, 4, h, w]``."""
+    by: Literal["base", "refiner"] = "base"
+    """In whose latent space ``x`` and ``x0`` are; solvers leave it to their caller."""
 
 
 OnStep = Callable[[Step], None]

@@ -5,7 +5,7 @@ Takes texts already split into (segment, weight) by the emphasis grammar. Knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from fooocus_engine.conditioning.embeddings import embedding_rows
 from fooocus_engine.conditioning.tokens import CHUNK, Chunk, Segment, SpecialIds, chunks
+from fooocus_engine.errors import shortened
 from fooocus_engine.models.text_encoders import ClipEncoder, TextEncoders
+from fooocus_engine.models.weights import listed
 
-ReadEmbedding = Callable[[str], Mapping[str, Any] | None]  # name → content of its file, or None
+ReadEmbedding = Callable[[str], Any]  # name → content of its file, or None
 
 
 class TextConditioner:
@@ -37,6 +39,14 @@ class TextConditioner:
         self._parse = parse
         self._read_embedding = read_embedding
         self._cache: dict[str, tuple[Tensor, Tensor]] = {}
+        self._missing: set[str] = set()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the texts encoded so far asked for in vain, for the client."""
+        if not self._missing:
+            return []
+        return [f"not installed and left out of the prompt: {listed(shortened(word) for word in self._missing)}"]
 
     def encode(self, texts: Sequence[str], pooled_top_k: int) -> tuple[Tensor, Tensor]:
         """Cross-attention ``[1, 77·k, C_l + C_g]`` of all texts and the **sum** of the first pooled vectors ``[1, P]``.
@@ -72,7 +82,7 @@ class TextConditioner:
         def tokenize(word: str) -> list[int]:
             return [token for tokens in encoder.words(word) for token in tokens]
 
-        return chunks(segments, tokenize, find_embedding, special_ids(encoder))
+        return chunks(segments, tokenize, find_embedding, ids=special_ids(encoder), on_missing=self._missing.add)
 
 
 def special_ids(encoder: ClipEncoder) -> SpecialIds:

@@ -43,35 +43,47 @@ class Chunk:
 
 
 def chunks(
-    segments: Sequence[Segment], tokenize: Tokenize, find_embedding: FindEmbedding, ids: SpecialIds
+    segments: Sequence[Segment],
+    tokenize: Tokenize,
+    find_embedding: FindEmbedding,
+    *,
+    ids: SpecialIds,
+    on_missing: Callable[[str], None],
 ) -> list[Chunk]:
-    """The chunks of one text; an empty text gives one (prompt.md §12)."""
-    return _pack(_groups(segments, tokenize, find_embedding), ids)
+    """The chunks of one text; an empty text gives one (prompt.md §12).
+
+    ``on_missing`` hears of each word ``embedding:NAME`` that names no embedding and so is left out.
+    """
+
+    def groups() -> Iterator[list[Token]]:
+        for text, weight in segments:
+            for word in text.replace("\n", " ").split(" "):
+                for tokens in _word(word, tokenize, find_embedding, on_missing):
+                    yield [(token, weight) for token in tokens]
+
+    return _pack(groups(), ids)
 
 
-def _groups(segments: Sequence[Segment], tokenize: Tokenize, find_embedding: FindEmbedding) -> Iterator[list[Token]]:
-    for text, weight in segments:
-        for word in text.replace("\n", " ").split(" "):
-            if word.startswith(EMBEDDING_PREFIX):
-                yield from _embedding_groups(word, weight, tokenize, find_embedding)
-            elif word:
-                yield [(token, weight) for token in tokenize(word)]
+def _word(
+    word: str, tokenize: Tokenize, find_embedding: FindEmbedding, on_missing: Callable[[str], None]
+) -> Iterator[Sequence[int | Tensor]]:
+    """The groups of one word: its tokens, or the rows of ``embedding:NAME``.
 
-
-def _embedding_groups(
-    word: str, weight: float, tokenize: Tokenize, find_embedding: FindEmbedding
-) -> Iterator[list[Token]]:
-    """The rows of ``embedding:NAME``; a comma glued to the name becomes ordinary text behind it (prompt.md §13)."""
+    A comma glued to the name becomes ordinary text behind it (prompt.md §13).
+    """
+    if not word.startswith(EMBEDDING_PREFIX):
+        yield tokenize(word) if word else ()
+        return
     name = word.removeprefix(EMBEDDING_PREFIX)
     rows, rest = find_embedding(name), ""
     if rows is None:
         stripped = name.strip(",")
         rest = name[len(stripped) :]
         rows = find_embedding(stripped) if len(stripped) < len(name) else None
-    if rows is not None:
-        yield [(row, weight) for row in rows]
-    if rest:
-        yield [(token, weight) for token in tokenize(rest)]
+        if rows is None:
+            on_missing(EMBEDDING_PREFIX + stripped)
+    yield rows or ()
+    yield tokenize(rest) if rest else ()
 
 
 def _pack(groups: Iterator[list[Token]], ids: SpecialIds) -> list[Chunk]:

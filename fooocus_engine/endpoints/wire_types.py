@@ -9,7 +9,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, LiteralString
 from urllib.parse import urlsplit
 
@@ -17,9 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from fooocus_engine.errors import unknown_name
+from fooocus_engine.models.catalogue import NAME_LENGTH, is_plain_name
 
 SAVE_NAME_LENGTH = 100  # characters
-FILE_NAME_LENGTH = 255  # characters; no file system takes longer names of one file
 
 
 class WireModel(BaseModel):
@@ -82,11 +81,9 @@ def _text(text: str) -> str:
 
 
 def _file_name(name: str) -> str:
-    if len(name) > FILE_NAME_LENGTH:
-        raise refusal("file_name", f"must have at most {FILE_NAME_LENGTH} characters")
-    parts = PurePosixPath(name).parts + PureWindowsPath(name).parts
-    control = any(unicodedata.category(c) in ("Cc", "Cs") for c in name)
-    if not name or name.startswith("/") or PureWindowsPath(name).drive or ".." in parts or control:
+    if len(name) > NAME_LENGTH:
+        raise refusal("file_name", f"must have at most {NAME_LENGTH} characters")
+    if not is_plain_name(name) or any(unicodedata.category(c) in ("Cc", "Cs") for c in name):
         raise refusal("file_name", "must be a file name relative to its models folder, without '..'")
     return name
 

@@ -72,7 +72,8 @@ class Percent:
 
 
 class Job:
-    """A running job. All but ``cancel`` and ``canceled`` belong to the thread that does the work.
+    """A running job. ``cancel``, ``canceled``, ``check``, ``emit`` and ``image_ready`` may be called from any thread;
+    all else belongs to the one that does the work. Events reach the sink one at a time.
 
     Every report checks first whether the job was given up, so a conductor that reports can be stopped.
     """
@@ -95,6 +96,7 @@ class Job:
         self._images = 1
         self._given_up = threading.Event()
         self._ended = False
+        self._telling = threading.Lock()
 
     def cancel(self) -> None:
         """Ask the job to stop at its next check. May be called from any thread, more than once."""
@@ -115,9 +117,10 @@ class Job:
 
     def emit(self, event: Event) -> None:
         """Hand an event to the sink. Once the job has ended nothing more is handed on."""
-        if not self._ended:
-            self._ended = isinstance(event, Finished | Failed | Canceled)
-            self._sink(event)
+        with self._telling:
+            if not self._ended:
+                self._ended = isinstance(event, Finished | Failed | Canceled)
+                self._sink(event)
 
     def stage(self, phase: Phase, *values: object) -> None:
         """A phase of the preparation begins; ``values`` fill the blanks of its text, numbers counted from 1.

@@ -7,7 +7,7 @@ nothing, and loads no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -157,19 +157,22 @@ def is_plain_name(name: str) -> bool:
     return bool(posix.parts) and len(name) <= NAME_LENGTH and not leads_out and "\x00" not in name
 
 
-def _listed(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in _walk(folder)]
+def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """Files with one of ``suffixes``: deeper folders first, names without regard to case inside each (models.md §8).
 
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Model files bottom-up: deeper folders first, names without regard to case inside each."""
+    A missing folder has no files. Folders that are links are not entered, so the walk stays inside and ends.
+    """
     if not folder.is_dir():
         return
     entries = sorted(folder.iterdir(), key=lambda path: (path.name.lower(), path.name))
     for path in entries:
         if path.is_dir() and not path.is_symlink():
-            yield from _walk(path)
-    yield from (path for path in entries if path.suffix.lower() in LISTED_SUFFIXES and path.is_file())
+            yield from files_below(path, suffixes)
+    yield from (path for path in entries if path.suffix.lower() in suffixes and path.is_file())
+
+
+def _listed(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in files_below(folder, LISTED_SUFFIXES)]
 
 
 def _data() -> dict[str, Any]:

@@ -11,58 +11,43 @@ import os
 import threading
 from pathlib import Path
 
-BLOCK = 16 * 1024 * 1024  # bytes read between two looks at the stop flag
+BLOCK = 16 * 1024 * 1024  # bytes read at a time
 
 logger = logging.getLogger(__name__)
 
 
-class Prefetch:
-    """A daemon thread that reads one file from start to end, once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
-        self.bytes_read = 0
-
-    def start(self) -> Prefetch:
-        """Begin in the background. Only the first call does anything."""
-        if self._thread.ident is None:
-            try:
-                self._thread.start()
-            except RuntimeError as error:  # the process is out of threads, or ending
-                logger.debug("reading ahead not started: %s", error)
-        return self
-
-    def stop(self) -> None:
-        """End soon; what was read stays in the cache."""
-        self._stop.set()
-
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether reading has ended after at most ``timeout_s``."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            self._read()
-        except (OSError, MemoryError, ValueError) as error:
-            logger.debug("reading ahead ended early: %s", type(error).__name__)
-
-    def _read(self) -> None:
-        buffer = memoryview(bytearray(BLOCK))
-        with open(self._path, "rb", buffering=0) as file:
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            while not self._stop.is_set() and (count := file.readinto(buffer)):
-                self.bytes_read += count
-
-
-def read_largest(folder: Path) -> Prefetch | None:
+def read_largest(folder: Path) -> threading.Thread | None:
     """Begin to read the largest file of ``folder``, as a rule the checkpoint that the first job needs.
 
     ``None`` where there is none.
     """
     files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return Prefetch(max(files, key=lambda path: path.stat().st_size)).start() if files else None
+    return read_ahead(max(files, key=lambda path: path.stat().st_size)) if files else None
+
+
+def read_ahead(path: Path) -> threading.Thread:
+    """The daemon thread that reads ``path`` from start to end, started."""
+    thread = threading.Thread(target=_run, args=(path,), name="prefetch", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the process is out of threads, or ending
+        logger.debug("reading ahead not started: %s", error)
+    return thread
+
+
+def _run(path: Path) -> None:
+    try:
+        logger.debug("read ahead %d bytes of %s", _read(path), path.name)
+    except (OSError, MemoryError, ValueError) as error:
+        logger.debug("reading ahead ended early: %s", type(error).__name__)
+
+
+def _read(path: Path) -> int:
+    buffer = memoryview(bytearray(BLOCK))
+    total = 0
+    with open(path, "rb", buffering=0) as file:
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        while count := file.readinto(buffer):
+            total += count
+    return total

@@ -34,6 +34,7 @@ INPAINT = "inpaint"  # folder of the base patches (models.md §1)
 PREVIEW_FILES = {"sdxl": "xlvaeapp.pth", "sdxl_refiner": "xlvaeapp.pth", "sd15": "vaeapp_sd15.pth"}
 INTERPOSER_FILE = "xl-to-v1_interposer-v4.0.safetensors"
 HASH_DIGITS = 10  # of a model's hash in metadata
+HASH_BLOCK = 4 * 1024 * 1024  # bytes hashed between two looks whether anyone still wants it
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -141,12 +142,19 @@ class ModelStore:
         with self._memory_watched():
             return self._keep(key, lambda: load(self.target))
 
-    def short_hash(self, path: Path) -> str:
-        """The first ten hexadecimal digits of the file's SHA-256, read once for each version of the file."""
+    def short_hash(self, path: Path, check: Callable[[], None] = lambda: None) -> str:
+        """The first ten hexadecimal digits of the file's SHA-256, read once for each version of the file.
+
+        ``check`` is called at every block and may raise to give up.
+        """
         version = version_of(path)
         if version not in self._hashes:
-            with path.open("rb") as file:
-                self._hashes[version] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest, block = hashlib.sha256(), memoryview(bytearray(HASH_BLOCK))
+            with path.open("rb", buffering=0) as file:
+                while count := file.readinto(block):
+                    check()
+                    digest.update(block[:count])
+            self._hashes[version] = digest.hexdigest()
         return self._hashes[version][:HASH_DIGITS]
 
     def release(self) -> None:

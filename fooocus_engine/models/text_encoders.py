@@ -18,10 +18,15 @@ from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
+from fooocus_engine.models.catalogue import CLIP_TOKENIZER
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
+TOKENIZER_HINT = (
+    f"put CLIP's {' and '.join(TOKENIZER_FILES)} into models/{CLIP_TOKENIZER}, or into the folder tokenizer of the "
+    "checkpoint's companion"
+)
 
 _IDEOGRAPH = re.compile(
     "([\u4e00-\u9fff\u3400-\u4dbf\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f\U0002b820-\U0002ceaf"
@@ -41,7 +46,7 @@ class Tokenizer:
         """
         for name in TOKENIZER_FILES:
             if not (folder / name).is_file():
-                raise ModelUnavailable(f"tokenizer file {folder.name + '/' + name!r} is not installed")
+                raise ModelUnavailable(f"tokenizer file {name!r} is not installed", TOKENIZER_HINT)
         vocabulary, merges = (str(folder / name) for name in TOKENIZER_FILES)
         try:
             self._tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges)

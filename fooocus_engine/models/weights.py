@@ -6,6 +6,7 @@ to a module without a copy. Knows no model family. Errors name the file, never i
 
 from __future__ import annotations
 
+import logging
 import pickle
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
 
+logger = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=nn.Module)
 
 NAMED_KEYS = 3  # keys told in an error before "and n more"
@@ -27,8 +30,25 @@ NAMED_KEYS = 3  # keys told in an error before "and n more"
 def read_file(path: Path) -> dict[str, Any]:
     """What a weight file holds, by key: tensors, or for torch files also nested dicts, lists and tuples of them.
 
+    A ``state_dict`` wrapper is taken off (models.md §9).
+
+    Raises:
+        ModelUnavailable: there is no such file.
+        BadModelFile: it is damaged, or holds anything that the weights-only reader refuses, or no dict.
+    """
+    content = read_content(path)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping):
+        raise BadModelFile(f"{path.name}: holds a {type(content).__name__}; a dict of tensors is needed")
+    return {str(key): value for key, value in content.items()}
+
+
+def read_content(path: Path) -> Any:
+    """What a weight file holds, as it is: a dict as a rule, but a torch file may hold anything made of plain tensors.
+
     Tensors lie on the CPU and are memory-mapped where the form allows (safetensors, torch zip): nothing is read before
-    it is used. A ``state_dict`` wrapper is taken off (models.md §9).
+    it is used.
 
     Raises:
         ModelUnavailable: there is no such file.
@@ -36,14 +56,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ModelUnavailable(f"model file {path.name!r} is not installed")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    content = _read_torch(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping):
-        raise BadModelFile(f"{path.name}: holds a {type(content).__name__}; a dict of tensors is needed")
-    return {str(key): value for key, value in content.items()}
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -108,23 +121,29 @@ def assign(
 ) -> None:
     """Make ``tensors``, each passed through ``convert``, the parameters and buffers of ``module`` (on the meta device).
 
-    A ``convert`` that returns its tensor as it is leaves it memory-mapped. The module ends in evaluation mode, without
-    gradients.
+    A ``convert`` that returns its tensor as it is leaves it memory-mapped. Unknown names are passed over. The module
+    ends in evaluation mode, without gradients.
 
     Raises:
-        BadModelFile: a name is missing or unknown, or a shape differs; tells ``file``, ``part`` and a few names.
+        BadModelFile: a name is missing, or a shape differs; tells ``file``, ``part`` and a few names.
     """
     wanted = module.state_dict()
     if missing := wanted.keys() - tensors.keys():
         raise BadModelFile(f"{file}: the {part} lacks {listed(missing)}")
-    if unknown := tensors.keys() - wanted.keys():
-        raise BadModelFile(f"{file}: the {part} has unknown weights {listed(unknown)}")
-    if differing := [name for name, tensor in tensors.items() if tensor.shape != wanted[name].shape]:
+    pass_over(tensors.keys() - wanted.keys(), file=file, part=part)
+    used = {name: tensors[name] for name in wanted}
+    if differing := [name for name, tensor in used.items() if tensor.shape != wanted[name].shape]:
         name = differing[0]
-        shapes = f"{tuple(tensors[name].shape)}, not {tuple(wanted[name].shape)}"
+        shapes = f"{tuple(used[name].shape)}, not {tuple(wanted[name].shape)}"
         raise BadModelFile(f"{file}: the {part} has weights of unexpected shape: {name} is {shapes}")
-    module.load_state_dict({name: convert(name, tensor) for name, tensor in tensors.items()}, assign=True)
+    module.load_state_dict({name: convert(name, tensor) for name, tensor in used.items()}, assign=True)
     module.eval().requires_grad_(False)
+
+
+def pass_over(keys: Collection[str], *, file: str, part: str) -> None:
+    """Warn of ``keys`` that no module reads (docs/decisions/0005)."""
+    if keys:
+        logger.warning("%s: the %s has weights that nothing reads: %s", file, part, listed(keys))
 
 
 def listed(keys: Iterable[str]) -> str:

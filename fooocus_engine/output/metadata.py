@@ -21,10 +21,11 @@ from fooocus_engine.errors import EngineError
 from fooocus_engine.output import a1111
 from fooocus_engine.output.encode import read_metadata
 from fooocus_engine.output.recall import request_fields
+from fooocus_engine.types import MODEL_VAE
 
 Value = str | int | float  # bool included: the scheme of a picture without metadata is logged as False
 Entry = tuple[str, str, Value]  # label, key, value
-DEFAULT_VAE = "Default (model)"
+USUAL_ADAPTIVE_CFG = 7.0  # the one value that is not recorded (image-metadata.md §1)
 FAST_UPSCALE_ROWS = (("Upscale (Fast)", "upscale_fast", "2x"),)
 """All that is logged of an upscale without diffusion; nothing is embedded in its picture."""
 
@@ -80,9 +81,6 @@ class ImageFacts:
     """In order of application, those of the prompt and of the performance mode included."""
     scheme: str | None = None
     """``fooocus`` or ``a1111``; ``None`` = nothing is embedded."""
-    created_by: str = ""
-    default_adaptive_cfg: float = 7.0
-    """The configured value; an equal ``adaptive_cfg`` is not recorded."""
 
 
 def entries(facts: ImageFacts) -> list[Entry]:
@@ -102,11 +100,11 @@ def entries(facts: ImageFacts) -> list[Entry]:
         ("Refiner Model", "refiner_model", facts.refiner_model or "None"),
         ("Refiner Switch", "refiner_switch", facts.refiner_switch),
         *_refiner_entries(facts),
-        *_when(facts.adaptive_cfg != facts.default_adaptive_cfg, _adaptive_cfg(facts)),
+        *_when(facts.adaptive_cfg != USUAL_ADAPTIVE_CFG, _adaptive_cfg(facts)),
         *_when(facts.clip_skip > 1, ("CLIP Skip", "clip_skip", facts.clip_skip)),
         ("Sampler", "sampler", facts.sampler),
         ("Scheduler", "scheduler", facts.scheduler),
-        ("VAE", "vae", facts.vae or DEFAULT_VAE),
+        ("VAE", "vae", facts.vae or MODEL_VAE),
         ("Seed", "seed", str(facts.seed)),
         *_when(facts.freeu is not None, ("FreeU", "freeu", str(facts.freeu))),
         *((f"LoRA {n}", f"lora_combined_{n}", f"{x.name} : {x.weight}") for n, x in enumerate(facts.loras, start=1)),
@@ -140,13 +138,11 @@ def fooocus_text(facts: ImageFacts) -> str:
         "full_prompt": facts.full_prompt,
         "full_negative_prompt": facts.full_negative_prompt,
         "loras": [[_stem(lora.name), lora.weight, lora.hash] for lora in facts.loras],
-        "vae": _stem(facts.vae or DEFAULT_VAE),
+        "vae": _stem(facts.vae or MODEL_VAE),
     }
     record |= {f"lora_combined_{n}": f"{_stem(x.name)} : {x.weight}" for n, x in enumerate(facts.loras, start=1)}
     if facts.refiner_model:
         record |= {"refiner_model": _stem(facts.refiner_model), "refiner_model_hash": facts.refiner_model_hash}
-    if facts.created_by:
-        record["created_by"] = facts.created_by
     return json.dumps(record, sort_keys=True)
 
 
@@ -181,14 +177,13 @@ def _a1111_parameters(facts: ImageFacts) -> list[tuple[str, object]]:
         ("Model hash", facts.base_model_hash),
         ("Performance", facts.performance),
         ("Scheduler", facts.scheduler),
-        ("VAE", _stem(facts.vae or DEFAULT_VAE)),
+        ("VAE", _stem(facts.vae or MODEL_VAE)),
         ("Raw prompt", facts.prompt),
         ("Raw negative prompt", facts.negative_prompt),
         *(refiner if facts.refiner_model else ()),
         *((label, recorded[key]) for label, key in optional if key in recorded),
         *(loras if facts.loras else ()),
         ("Version", facts.version),
-        *([("User", facts.created_by)] if facts.created_by else ()),
     ]
 
 

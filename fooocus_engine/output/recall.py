@@ -20,10 +20,10 @@ from fooocus_engine.output import a1111
 
 EXPANSION_STYLE = "Fooocus V2"
 PERFORMANCE_LORAS = {
-    "Extreme Speed": "sdxl_lcm_lora",
-    "Lightning": "sdxl_lightning_4step_lora",
-    "Hyper-SD": "sdxl_hyper_sd_4step_lora",
-}  # stems, api.md §3.1: the server adds them again, so they are no part of the request
+    "Extreme Speed": "sdxl_lcm_lora.safetensors",
+    "Lightning": "sdxl_lightning_4step_lora.safetensors",
+    "Hyper-SD": "sdxl_hyper_sd_4step_lora.safetensors",
+}  # api.md §3.1: the server adds them again, so they are no part of the request
 A1111_KEYS = {
     "Steps": "steps",
     "Seed": "seed",
@@ -153,8 +153,8 @@ def _request(record: Record, known: Known) -> dict[str, Any]:
 def _asked_loras(record: Record) -> list[tuple[str, float]]:
     """The recorded LoRAs without the one that the performance mode adds, which is the last of its name."""
     loras = list(record["loras"])
-    added = PERFORMANCE_LORAS.get(str(record.get("performance")))
-    last = max((i for i, (stem, _) in enumerate(loras) if stem == added), default=None)
+    added = PERFORMANCE_LORAS.get(str(record.get("performance")), "")
+    last = max((i for i, (stem, _) in enumerate(loras) if stem == PurePosixPath(added).stem), default=None)
     return [lora for i, lora in enumerate(loras) if i != last]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fooocus_engine.errors import Location, ModelUnavailable, UnknownName
-from fooocus_engine.prompts.listing import text_files
+from fooocus_engine.models.catalogue import files_below
 
 SHIPPED = Path(__file__).parent / "data" / "styles"
 EXPANSION_STYLE = "Fooocus V2"
@@ -141,7 +141,7 @@ def normalised(name: str) -> str:
 
 def _style_files(folder: Path) -> list[Path]:
     last = [folder / name for name in LAST_FILES]
-    files = list(text_files(folder, ".json"))
+    files = list(files_below(folder, [".json"]))
     return [path for path in files if path not in last] + [path for path in last if path in files]
 
 

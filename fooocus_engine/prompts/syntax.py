@@ -6,7 +6,7 @@ Text in, text and numbers out; every function is pure. Knows no file, no style, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
 from fooocus_engine.types import Weighted
@@ -88,44 +88,72 @@ def emphasis(text: str) -> list[tuple[str, float]]:
     the markup; a text without characters has no segments.
     """
     segments: list[tuple[str, float]] = []
-    pending = [(_SYMBOL.findall(text), 1.0, False)]  # a stack and no recursion: clients choose the depth
+    symbols: list[str] = _SYMBOL.findall(text)
+    closing = _closing(symbols)
+    # A stack of spans and neither recursion nor copies: clients choose the depth.
+    pending = [(0, len(symbols), 1.0, False)]
     while pending:
-        symbols, weight, finished = pending.pop()
+        start, end, weight, finished = pending.pop()
         if finished:
-            segments.append((_plain(symbols), weight))
+            segments.append((_plain(symbols[start:end]), weight))
             continue
-        for item in reversed(_groups(symbols)):
-            is_group = len(item) > 1 and item[0] == "(" and item[-1] == ")"
-            pending.append((*_opened(item[1:-1], weight), False) if is_group else (item, weight, True))
+        for first, last in reversed(list(_items(symbols, closing, start, end))):
+            if last - first > 1 and symbols[first] == "(" and symbols[last - 1] == ")":
+                pending.append((first + 1, *_opened(symbols, first + 1, last - 1, weight), False))
+            else:
+                pending.append((first, last, weight, True))
     return segments
 
 
-def _groups(symbols: Sequence[str]) -> list[list[str]]:
-    """Outermost ``(…)`` groups and what stands between them. A stray ``)`` keeps later ones from opening."""
-    groups: list[list[str]] = []
-    current: list[str] = []
-    level = 0
-    for symbol in symbols:
-        if symbol == "(" and level == 0:
-            groups.append(current)
-            current = []
-        current.append(symbol)
-        level += (symbol == "(") - (symbol == ")")
-        if symbol == ")" and level == 0:
-            groups.append(current)
-            current = []
-    return [group for group in (*groups, current) if group]
+def _closing(symbols: Sequence[str]) -> list[int]:
+    """For each ``(`` where its group ends: past the end if nowhere, 0 if it opens none.
+
+    A stray ``)`` takes the next ``(`` with it, and both are text.
+    """
+    closing = [0] * len(symbols)
+    opened: list[int] = []
+    strays = 0
+    for i, symbol in enumerate(symbols):
+        if symbol == "(" and strays:
+            strays -= 1
+        elif symbol == "(":
+            opened.append(i)
+            closing[i] = len(symbols)
+        elif symbol == ")" and opened:
+            closing[opened.pop()] = i
+        elif symbol == ")":
+            strays += 1
+    return closing
 
 
-def _opened(symbols: list[str], weight: float) -> tuple[list[str], float]:
-    """A group's content and its weight: ``weight`` · 1.1, or the number after its last colon."""
-    colon = max((i for i, symbol in enumerate(symbols) if symbol == ":"), default=0)
-    if colon > 0:
+def _items(symbols: Sequence[str], closing: Sequence[int], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans of the outermost ``(…)`` groups and of what stands between them; a group left open takes all the rest."""
+    first = i = start
+    while i < end:
+        if symbols[i] == "(" and closing[i]:
+            if first < i:
+                yield first, i
+            first, i = i, min(closing[i] + 1, end)
+            if closing[first] < end:
+                yield first, i
+                first = i
+        else:
+            i += 1
+    if first < end:
+        yield first, end
+
+
+def _opened(symbols: Sequence[str], start: int, end: int, weight: float) -> tuple[int, float]:
+    """Where a group's content ends and its weight: ``weight`` · 1.1, or the number after its last colon."""
+    colon = end - 1
+    while colon > start and symbols[colon] not in (":", "(", ")"):
+        colon -= 1
+    if colon > start and symbols[colon] == ":":
         try:
-            return symbols[:colon], float("".join(symbols[colon + 1 :]))
+            return colon, float("".join(symbols[colon + 1 : end]))
         except ValueError:
-            return symbols, weight * EMPHASIS
-    return symbols, weight * EMPHASIS
+            return end, weight * EMPHASIS
+    return end, weight * EMPHASIS
 
 
 def _plain(symbols: Iterable[str]) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fooocus_engine.errors import InvalidRequest, Problem
-from fooocus_engine.prompts.listing import text_files
+from fooocus_engine.errors import InvalidRequest, Location, Problem
+from fooocus_engine.models.catalogue import files_below
 
 SHIPPED = Path(__file__).parent / "data" / "wildcards"
 MAX_PASSES = 64  # values may hold wildcards, but not without end (prompt.md §5)
@@ -41,16 +41,19 @@ class WildcardFiles:
         lines: dict[str, tuple[str, ...]] = {}
         for folder in folders:
             own: dict[str, tuple[str, ...]] = {}
-            for path in text_files(folder, ".txt"):
+            for path in files_below(folder, [".txt"]):
                 if path.stem not in own:
                     own[path.stem] = _read(path)
             lines |= own
         return cls(lines)
 
-    def apply(self, text: str, rng: random.Random, *, index: int, in_order: bool) -> str:
+    def apply(
+        self, text: str, rng: random.Random, *, index: int, in_order: bool, loc: Location = ("body", "prompt")
+    ) -> str:
         """``text`` with its wildcards filled: by ``rng``, or ``in_order`` with line ``index`` modulo their number.
 
-        A name without lines loses its underscores. After 64 passes the text is taken as it is.
+        A name without lines loses its underscores. After 64 passes the text is taken as it is. ``loc`` says where the
+        client wrote the text.
 
         Raises:
             InvalidRequest: the text outgrows 100 000 characters.
@@ -66,14 +69,14 @@ class WildcardFiles:
                     continue
                 line = lines[index % len(lines)] if in_order else rng.choice(lines)
                 text = text.replace(f"__{name}__", line, 1)
-                _check_length(text, name)
+                _check_length(text, name, loc)
         return text
 
 
-def _check_length(text: str, name: str) -> None:
+def _check_length(text: str, name: str, loc: Location) -> None:
     if len(text) > MAX_CHARACTERS:
         reason = f"wildcard __{name}__ makes a text longer than the allowed {MAX_CHARACTERS} characters"
-        raise InvalidRequest([Problem("prompt_too_long", ("body", "prompt"), reason)])
+        raise InvalidRequest([Problem("prompt_too_long", loc, reason)])
 
 
 def _read(path: Path) -> tuple[str, ...]:

@@ -131,11 +131,12 @@ def _image(index: int, lines: _Lines, request: PromptRequest, words: Words) -> I
     seed = task_seed(request.seed, index, request.disable_seed_increment)
     rng = random.Random(seed)
     fill = partial(words.wildcards.apply, rng=rng, index=index, in_order=request.read_wildcards_in_order)
+    fill_negative = partial(fill, loc=("body", "negative_prompt"))
     # The order of these draws is fixed: prompt, negative, extra lines, random styles (prompt.md §4).
     prompt = choose_arrays(fill(lines.prompt), index)
-    negative = fill(lines.negative)
+    negative = fill_negative(lines.negative)
     extra = [fill(line) for line in lines.extra]
-    extra_negative = [fill(line) for line in lines.extra_negative]
+    extra_negative = [fill_negative(line) for line in lines.extra_negative]
     styles = [words.styles.draw(rng) if name == RANDOM_STYLE else words.styles.find(name) for name in lines.styles]
     positive_texts, negative_texts = _styled(styles, prompt)
     return ImageTask(

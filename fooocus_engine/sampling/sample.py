@@ -118,12 +118,12 @@ class _Run:
     def single(self, stage: Stage) -> Tensor:
         """One model from noise to picture."""
         sigmas = self._cut(stage, start=0, last=self._settings.steps)
-        return self._noisy_pass(stage, sigmas, denoise=self._guided(stage), on_step=self._report())
+        return self._noisy_pass(stage, sigmas, denoise=self._guided(stage), on_step=self._report(stage))
 
     def joint(self, base: Stage, refiner: Stage) -> Tensor:
         """One run in which the refiner takes over."""
         switch = RefinerSwitch(self._unet(base), self._unet(refiner), self._settings.switch)
-        report = self._report()
+        report = self._report(base)
 
         def on_step(step: Step) -> None:
             switch.on_step(step)
@@ -136,20 +136,25 @@ class _Run:
         """The base leaves noise in at the switch; the refiner takes the rest out, with nothing remembered but noise."""
         switch = self._settings.switch
         sigmas = self._cut(base, start=0, last=switch, full_denoise=False)
-        latent = self._noisy_pass(base, sigmas, denoise=self._guided(base), on_step=self._report())
+        latent = self._noisy_pass(base, sigmas, denoise=self._guided(base), on_step=self._report(base))
         self.first = latent
         rest = self._cut(refiner, start=switch, last=self._settings.steps)
         if len(rest) < 2:
             return latent
         x = self._format(refiner).into_model(latent)
-        return self._solve(refiner, x, sigmas=rest, denoise=self._guided(refiner), on_step=self._report(switch))
+        on_step = self._report(refiner, switch)
+        return self._solve(refiner, x, sigmas=rest, denoise=self._guided(refiner), on_step=on_step)
 
     def twice(self, base: Stage, refiner: Stage) -> Tensor:
-        """The base finishes early; the refiner starts again from its latent, with noise like the last seen (§10.4)."""
+        """The base finishes early; the refiner starts again from its latent, with noise like the last seen (§10.4).
+
+        The start is written out there as noise · sigma, also where 1.4 times a sigma lies above the table, so the
+        general rule of §3 for such sigmas does not hold here.
+        """
         settings = self._settings
         memory = NoiseMemory(self._guided(base))
         sigmas = self._cut(base, start=0, last=settings.switch)
-        latent = self._noisy_pass(base, sigmas, denoise=memory, on_step=self._report())
+        latent = self._noisy_pass(base, sigmas, denoise=memory, on_step=self._report(base))
         self.first = latent
         if has_own_latents(refiner.model.family):
             if refiner.interposer is None:
@@ -161,9 +166,8 @@ class _Run:
         self._noise = ImageNoise(self._seed + 1, self._shape, self._device, self._tree)
         noise = recentred(self._noise.start(), memory.last)
         x = noise * float(sigmas[0]) + self._format(refiner).into_model(latent)
-        return self._solve(
-            refiner, x, sigmas=sigmas, denoise=self._guided(refiner), on_step=self._report(settings.switch)
-        )
+        on_step = self._report(refiner, settings.switch)
+        return self._solve(refiner, x, sigmas=sigmas, denoise=self._guided(refiner), on_step=on_step)
 
     def _noisy_pass(self, stage: Stage, sigmas: Tensor, *, denoise: Denoiser, on_step: OnStep) -> Tensor:
         """From the canvas with fresh noise (sampling.md §3); the canvas itself when there is nothing to run."""
@@ -211,7 +215,8 @@ class _Run:
         sigmas = self._named_sigmas(self._recipe.base)
         return float(sigmas[sigmas > 0].min()), float(sigmas.max())
 
-    def _report(self, first: int = 0) -> OnStep:
-        """The caller's callback, with steps counted from ``first`` and the total that the caller asked for."""
-        total = self._settings.steps
-        return lambda step: self._on_step(replace(step, index=first + step.index, total=total))
+    def _report(self, stage: Stage, first: int = 0) -> OnStep:
+        """The caller's callback, with steps counted from ``first``, the total asked for and whose latents they are."""
+        total, family = self._settings.steps, stage.model.family
+        by: Literal["base", "refiner"] = "refiner" if has_own_latents(family) else "base"
+        return lambda step: self._on_step(replace(step, index=first + step.index, total=total, by=by))

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from fooocus_engine.errors import EngineError, JobCanceled, reply_fields
-from fooocus_engine.jobs.events import Canceled, Event, Failed, Sink
+from fooocus_engine.jobs.events import Canceled, Failed, Sink
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.reply import checked_reply, failure, needs_new_worker
@@ -39,17 +39,14 @@ class WorkerLeaving(EngineError):
         super().__init__("this worker is being replaced after a device error; send the job again")
 
 
-def _nobody(event: Event) -> None:
-    """A sink for jobs that nobody follows."""
-
-
 def make_handler(
-    engine_run: EngineRun, settings: Settings, *, sink_for: Callable[[dict[str, Any]], Sink] = lambda job: _nobody
+    engine_run: EngineRun, settings: Settings, *, sink_for: Callable[[dict[str, Any]], Sink] | None = None
 ) -> Handler:
     """The coroutine function that the SDK calls with each job; returns what it posts.
 
-    ``sink_for`` makes the listener of one job from the platform's job. After an error that the process cannot
-    survive, every further job is refused and ``refresh_worker`` is asked for again.
+    ``sink_for`` makes the listener of one job from the platform's job; without one nobody listens, and no previews are
+    made. After an error that the process cannot survive, every further job is refused and ``refresh_worker`` is asked
+    for again.
     """
     threads = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="job")
     leaving = threading.Event()
@@ -72,7 +69,7 @@ def make_handler(
             return failure(error)
 
     async def handler(job: dict[str, Any]) -> Any:
-        running = Job(str(job["id"]), sink_for(job), preview_interval_s=_preview_interval(settings))
+        running = _started(job, settings, sink_for)
         given = job.get("input")  # batches may lack it (platform.md §2.2); the engine says what is missing
         work = asyncio.get_running_loop().run_in_executor(threads, answer, given if given is not None else {}, running)
         try:
@@ -90,8 +87,11 @@ def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
     return lambda current: settings.slots
 
 
-def _preview_interval(settings: Settings) -> float | None:
-    return settings.preview_interval_s if settings.preview else None
+def _started(job: dict[str, Any], settings: Settings, sink_for: Callable[[dict[str, Any]], Sink] | None) -> Job:
+    if sink_for is None:
+        return Job(str(job["id"]), lambda event: None, preview_interval_s=None)
+    interval = settings.preview_interval_s if settings.preview else None
+    return Job(str(job["id"]), sink_for(job), preview_interval_s=interval)
 
 
 def _tell(error: Exception, job: Job) -> None:

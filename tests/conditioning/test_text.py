@@ -48,6 +48,18 @@ def test_neutral_emphasis_is_no_emphasis(conditioner):
     assert torch.equal(conditioner.encode(["(cat:1.0)"], 1)[0], conditioner.encode(["cat"], 1)[0])
 
 
+def test_embeddings_that_are_missing_make_one_warning_naming_each_once(conditioner):
+    assert conditioner.warnings == []
+    conditioner.encode(["embedding:b cat", "embedding:b embedding:a,"], 1)
+    (warning,) = conditioner.warnings
+    assert warning.endswith("left out of the prompt: embedding:a, embedding:b")
+
+
+def test_a_long_name_of_a_missing_embedding_is_cut_in_the_warning(conditioner):
+    conditioner.encode(["embedding:" + "x" * 10_000], 1)
+    assert len(conditioner.warnings[0]) < 500
+
+
 def test_a_row_of_the_wrong_width_is_replaced_by_padding_at_the_end():
     encoder = tiny_model().text.clip_l
     ids = [encoder.start_id, 520, encoder.end_id]

@@ -18,8 +18,8 @@ def nothing(name):
     return None
 
 
-def packed(*segments, find=nothing):
-    return chunks(segments, letters, find, IDS)
+def packed(*segments, find=nothing, on_missing=lambda word: None):
+    return chunks(segments, letters, find, ids=IDS, on_missing=on_missing)
 
 
 def content(chunk):
@@ -76,6 +76,12 @@ def test_a_comma_behind_an_embedding_is_text():
 def test_a_missing_embedding_leaves_nothing_but_its_comma():
     (chunk,) = packed(("embedding:y, a", 1.0))
     assert content(chunk) == letters(",a")
+
+
+def test_only_embeddings_that_are_found_under_neither_name_are_reported():
+    missing = []
+    packed(("embedding:x, embedding:y,, a embedding:z", 1.0), find={"x": ROWS}.get, on_missing=missing.append)
+    assert missing == ["embedding:y", "embedding:z"]
 
 
 @given(st.lists(st.integers(1, 30), max_size=40))

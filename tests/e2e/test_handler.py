@@ -1,22 +1,24 @@
-"""The worker's entry as the SDK runs it on one machine: `handler.py` with a `test_input.json`, in its own process."""
+"""The worker's entry as the SDK runs it on one machine, on the example job of `make run`, in its own process."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from fooocus_engine.models.catalogue import EMBEDDED
+from fooocus_engine.output.encode import read_metadata
 
 ROOT = Path(__file__).parent.parent.parent
+SMALL = {"aspect_ratios_selection": "64*64", "advanced_params": {"overwrite_step": 2}}
 
 
-def run(folder: Path, given: dict[str, object]) -> subprocess.CompletedProcess[str]:
-    """The handler in an empty home, with its outputs under ``folder``."""
-    (folder / "test_input.json").write_text(json.dumps({"input": given}))
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The interpreter in an empty home, with its models and outputs under ``folder``."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),
@@ -25,27 +27,51 @@ def run(folder: Path, given: dict[str, object]) -> subprocess.CompletedProcess[s
         "FOOOCUS_DEVICE": "cpu",
         "RUNPOD_DEBUG_LEVEL": "INFO",
     }
-    command = [sys.executable, str(ROOT / "handler.py")]
+    command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def shipped_input() -> dict[str, object]:
-    """The repository's own example, small."""
-    given = json.loads((ROOT / "test_input.json").read_text())["input"]
-    return given | {"aspect_ratios_selection": "64*64", "advanced_params": {"overwrite_step": 2}}
+def run(folder: Path, **changes: object) -> subprocess.CompletedProcess[str]:
+    """The recipe of `make run`, on the repository's example made small and changed."""
+    printed = python(folder, "-m", "fooocus_engine.endpoints.example", str(ROOT / "test_input.json"))
+    assert printed.returncode == 0, printed.stderr
+    given = json.loads(printed.stdout)["input"] | SMALL | changes
+    return python(folder, str(ROOT / "handler.py"), "--test_input", json.dumps({"input": given}))
 
 
-def test_the_example_job_stores_a_picture_and_prints_its_path(tmp_path, shipped_input):
-    done = run(tmp_path, shipped_input)
+def stored(folder: Path, done: subprocess.CompletedProcess[str]) -> bytes:
+    """The picture whose path was printed."""
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = re.findall(r"stored (outputs/files/\S+\.png)", done.stdout)
-    assert (tmp_path / path).read_bytes().startswith(b"\x89PNG")
+    return (folder / path).read_bytes()
+
+
+def test_the_recipe_of_make_run_is_the_one_that_is_tested_here():
+    recipe = (ROOT / "Makefile").read_text()
+    assert "-m fooocus_engine.endpoints.example test_input.json" in recipe
+    assert 'handler.py --test_input "$$job"' in recipe
+
+
+def test_the_example_job_stores_a_picture_and_prints_its_path(tmp_path):
+    done = run(tmp_path)
+    assert stored(tmp_path, done).startswith(b"\x89PNG")
     assert re.search(r"ready after [\d.]+ s: imports [\d.]+ s, models [\d.]+ s", done.stdout)
+    assert re.findall("loading base (\\S+)", done.stdout) == ["tiny_sdxl.safetensors"]
 
 
-def test_a_bad_job_fails_naming_the_field(tmp_path, shipped_input):
-    done = run(tmp_path, shipped_input | {"sharpness": 31})
+def test_the_example_job_uses_the_users_own_checkpoint_and_loads_no_other(tmp_path):
+    shipped, checkpoints = EMBEDDED / "checkpoints" / "tiny_sdxl", tmp_path / "models" / "checkpoints"
+    shutil.copytree(shipped, checkpoints / "mine")
+    shutil.copy(shipped.with_suffix(".safetensors"), checkpoints / "mine.safetensors")
+    done = run(tmp_path)
+    embedded = read_metadata(stored(tmp_path, done))
+    assert embedded is not None
+    assert json.loads(embedded.text)["base_model"] == "mine"
+    assert re.findall("loading base (\\S+)", done.stdout) == ["mine.safetensors"]
+
+
+def test_a_bad_job_fails_naming_the_field(tmp_path):
+    done = run(tmp_path, sharpness=31)
     assert done.returncode != 0
     assert "sharpness" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr

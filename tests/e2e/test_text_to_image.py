@@ -14,7 +14,7 @@ from PIL import Image
 
 from fooocus_engine.engine import Engine
 from fooocus_engine.errors import EngineError, InvalidRequest, JobCanceled, ModelUnavailable, StorageFailed
-from fooocus_engine.jobs.events import Event, Finished, Stage, Step
+from fooocus_engine.jobs.events import Event, Finished, ImageReady, Stage, Step
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.encode import read_metadata
 from fooocus_engine.settings import Settings
@@ -194,16 +194,53 @@ def test_a_cancel_is_heard_within_a_step_and_leaves_nothing_behind(engine):
     assert np.array_equal(pictures(ask(engine))[0], before)
 
 
-def test_progress_never_falls_and_ends_with_finished(engine):
+def test_progress_never_falls_and_the_end_is_left_to_who_sends_the_reply(engine):
     events: list[Event] = []
     engine.run(PLAIN | {"image_number": 2}, Job("job", events.append))
-    percents = [event.percent for event in events if isinstance(event, Stage | Step | Finished)]
+    percents = [event.percent for event in events if isinstance(event, Stage | Step)]
     assert percents == sorted(percents)
-    assert events[-1] == Finished()
+    assert not any(isinstance(event, Finished) for event in events)
     assert [event.text for event in events if isinstance(event, Step)][:2] == [
         "Step 0/4 in the 1-th Sampling",
         "Step 1/4 in the 1-th Sampling",
     ]
+
+
+def test_a_picture_is_told_as_soon_as_it_is_stored(engine):
+    events: list[Event] = []
+    stored_first = threading.Event()
+
+    def sink(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, ImageReady) and event.image == 0:
+            stored_first.set()
+        elif isinstance(event, Step) and (event.image, event.step) == (1, 1):
+            assert stored_first.wait(60)
+
+    engine.run(PLAIN | {"image_number": 2}, Job("job", sink))
+    ready = [event for event in events if isinstance(event, ImageReady)]
+    assert ready == [ImageReady(0, "job-0.png"), ImageReady(1, "job-1.png")]
+    assert events.index(ready[0]) < max(n for n, event in enumerate(events) if isinstance(event, Step))
+
+
+def test_the_parameters_of_a_reply_make_the_picture_again(engine):
+    first = ask(engine, image_seed=-1, performance_selection="Hyper-SD", style_selections=["Fooocus V2"], sharpness=5)
+    again = engine.run(first["params"] | {"endpoint": "text-to-image"}, Job("job", silent))
+    assert stored(again) == stored(first)
+    assert again["params"] == first["params"]
+
+
+def test_a_side_that_is_no_multiple_of_8_steers_like_the_one_that_is_sampled(engine):
+    odd, even = (
+        ask(engine, advanced_params={"overwrite_step": 4, "overwrite_width": width, "overwrite_height": height})
+        for width, height in ((100, 150), (96, 144))
+    )
+    assert np.array_equal(pictures(odd)[0], pictures(even)[0])
+
+
+def test_what_was_not_installed_for_the_prompt_is_told_as_a_warning(engine):
+    (warning,) = ask(engine, prompt="a cat, embedding:nowhere")["warnings"]
+    assert "embedding:nowhere" in warning
 
 
 @pytest.mark.parametrize(("advanced", "wanted"), [({}, True), ({"disable_preview": True}, False)])

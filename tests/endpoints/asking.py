@@ -1,17 +1,27 @@
-"""How the tests here ask: raw client fields in, a validated request or the places of its problems out."""
+"""How the tests here ask: raw client fields in; a validated request, its plan or the places of its problems out."""
 
 from typing import Any
 
 from fooocus_engine.endpoints.dialects import Canonical, canonical
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.errors import InvalidRequest, Problem
+from fooocus_engine.models.catalogue import Catalogue
+from fooocus_engine.prompts.styles import load_styles
+from fooocus_engine.prompts.wildcards import WildcardFiles
+from fooocus_engine.prompts.workload import Words
 from fooocus_engine.settings import Settings
 
 STYLES = (
     "Fooocus V2", "Random Style", "Fooocus Enhance", "Fooocus Semi Realistic", "Fooocus Sharp", "Fooocus Masterpiece",
     "Fooocus Photograph", "Fooocus Negative", "Fooocus Cinematic", "Fooocus Pony", "SAI Anime", "Flat 2d Art",
 )  # fmt: skip
+
+
+WORDS = Words(load_styles(), WildcardFiles({}))
+"""The shipped styles."""
 
 
 def spelt(fields: dict[str, Any]) -> Canonical:
@@ -27,6 +37,17 @@ def asked(fields: dict[str, Any], preset: str = "default", limits: Settings | No
         styles=STYLES,
         limits=limits or Settings(),
     )
+
+
+def plan(catalogue: Catalogue, preset: str = "default", **fields: Any) -> GenerationPlan:
+    """What canonical ``fields`` come down to on a server running ``preset``; one seed and no styles unless given."""
+    request = validate_generation(
+        {"image_seed": 5, "style_selections": [], **fields},
+        default_preset=preset_named(preset),
+        styles=WORDS.styles.legal_names(),
+        limits=Settings(),
+    )
+    return plan_generation(request, catalogue, WORDS, max_loras=5)
 
 
 def problems(fields: dict[str, Any], limits: Settings | None = None) -> tuple[Problem, ...]:

@@ -21,7 +21,7 @@ MEANT: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"image_seed": "9223372036854775807"}, {"image_seed": 9223372036854775807}),
     (
         {"base_model_name": "juggernautXL_version6Rundiffusion.safetensors", "refiner_model_name": "None"},
-        {"base_model_name": "juggernautXL_v8Rundiffusion.safetensors", "refiner_model_name": "None"},
+        {"base_model_name": "juggernautXL_version6Rundiffusion.safetensors", "refiner_model_name": "None"},
     ),
     ({"loras": [], "style_selections": []}, {"loras": (), "style_selections": ()}),
     ({"advanced_params": None, "webhook_url": None}, {"webhook_url": ""}),

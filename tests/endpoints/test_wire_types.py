@@ -80,3 +80,9 @@ def test_text_left_where_a_list_or_an_object_belongs_was_not_json():
 def test_a_file_name_longer_than_any_file_system_takes_is_refused_at_once():
     with pytest.raises(ValidationError, match="at most 255"):
         TypeAdapter(FileName).validate_python("x" * 1_000_000)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/a", "a/../b", "..\\a", "c:a", "\\a", "a\n"])
+def test_a_file_name_that_may_lead_out_is_refused(name):
+    with pytest.raises(ValidationError, match="relative to its models folder"):
+        TypeAdapter(FileName).validate_python(name)

@@ -49,7 +49,7 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             rng = random.Random(record.settings["rng_seed"])
             return exact([workbench.words.styles.draw(rng).name for _ in record.data], record.data)
         case "workload":
-            return exact(workload(record, workbench), comparable(record.data))
+            return exact(comparable(workload(record, workbench)), comparable(record.data))
         case "expansion":
             text = expander(workbench).expand(record.settings["prompt"], record.settings["seed"])
             return exact(text, record.data["result"])
@@ -159,5 +159,5 @@ def encode_calls(work: Workload, expansions: list[str], *, with_negative: bool) 
 
 
 def comparable(data: dict[str, Any]) -> dict[str, Any]:
-    """A recorded workload; of one that failed, only that it did."""
-    return data if data.get("error") is None else {"error": data["error"]}
+    """A workload; of one that failed, only that it did."""
+    return data if data.get("error") is None else {"error": True}

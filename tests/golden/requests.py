@@ -20,6 +20,7 @@ from fooocus_engine.endpoints.generate.facts import image_facts
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.publisher import model_hashes
 from fooocus_engine.endpoints.generate.render import (
     Steered,
     decoded,
@@ -28,7 +29,6 @@ from fooocus_engine.endpoints.generate.render import (
     freeu_of,
     recipe,
 )
-from fooocus_engine.endpoints.generate.run import model_hashes
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.output.metadata import embedded_text, log_rows

@@ -15,7 +15,7 @@ from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_con
 from fooocus_engine.endpoints.generate.render import decoded, encode_all, expand_all, recipe
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.sampling.sample import sample
-from tests.golden import requests
+from tests.golden import prompts, requests
 from tests.golden.compare import psnr
 from tests.golden.records import OWN_RECORDS, Group
 from tests.golden.replay import main, replay_of
@@ -47,6 +47,11 @@ def test_chosen_recordings_are_met(group, capsys):
     assert main(["--only", f"^{group}/.*({CHOSEN[group]})"]) == 0, capsys.readouterr().out
     last = capsys.readouterr().out.splitlines()[-1]
     assert not last.startswith("0 passed")
+
+
+def test_of_failed_workloads_only_the_failure_is_compared():
+    failed = [prompts.comparable({"error": message, "loras": []}) for message in ("KeyError: 'x'", "no style 'x'")]
+    assert failed[0] == failed[1] != prompts.comparable({"error": None, "loras": []})
 
 
 @pytest.mark.parametrize("identifier", ["lightning", "hyper_sd"])

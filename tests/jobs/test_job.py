@@ -1,6 +1,8 @@
 """What a running job reports, compared with the reference's recordings where it must be equal."""
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -188,3 +190,25 @@ def test_asking_for_a_preview_does_not_use_it_up():
 
 def test_no_preview_is_wanted_without_an_interval():
     assert not Listener().job(preview_interval_s=None).wants_preview()
+
+
+def test_a_picture_may_be_told_ready_from_another_thread_one_event_at_a_time():
+    inside, overlapping = threading.Lock(), []
+
+    def sink(event):
+        if not inside.acquire(blocking=False):
+            overlapping.append(event)
+            return
+        time.sleep(0)  # lets another thread in, if it can
+        inside.release()
+
+    job = Job("j", sink)
+    threads = [
+        threading.Thread(target=lambda: [job.image_ready(n, "a.png") for n in range(200)]),
+        threading.Thread(target=lambda: [job.step(0, n, 200) for n in range(200)]),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert overlapping == []

@@ -12,6 +12,7 @@ from fooocus_engine.models.catalogue import (
     VAE_APPROX,
     Catalogue,
     DefaultCheckpoint,
+    files_below,
     is_plain_name,
     known_files,
 )
@@ -55,6 +56,18 @@ def test_names_are_listed_bottom_up_and_without_regard_to_case(catalogue, user):
     put(user, *(f"loras/{name}" for name in ("b.safetensors", "A.ckpt", "Sub/z.bin", "sub2/deep/q.pth", "sub2/c.PTH")))
     put(user, "loras/notes.txt", "loras/inpaint.fooocus.patch", "loras/sub2/readme")
     assert catalogue.names(LORAS) == ["Sub/z.bin", "sub2/deep/q.pth", "sub2/c.PTH", "A.ckpt", "b.safetensors"]
+
+
+def test_only_files_with_a_wanted_suffix_are_found(tmp_path):
+    put(tmp_path, "b.txt", "A.txt", "c.TXT", "sub/z.txt", "sub/deep/y.txt", "Other/x.txt", "note.md")
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, [".txt"])]
+    assert found == ["Other/x.txt", "sub/deep/y.txt", "sub/z.txt", "A.txt", "b.txt", "c.TXT"]
+
+
+def test_a_linked_folder_is_not_entered(tmp_path):
+    put(tmp_path, "outside/secret.txt", "inside/own.txt")
+    (tmp_path / "inside" / "link").symlink_to(tmp_path / "outside", target_is_directory=True)
+    assert [path.name for path in files_below(tmp_path / "inside", [".txt"])] == ["own.txt"]
 
 
 def test_an_absent_folder_lists_nothing(catalogue):

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fooocus_engine.errors import BadModelFile, GpuOutOfMemory, ModelUnavailable
+from fooocus_engine.errors import BadModelFile, GpuOutOfMemory, JobCanceled, ModelUnavailable
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families.checkpoint import Target
 from fooocus_engine.models.lora import modules
-from fooocus_engine.models.store import ModelStore, target_of
+from fooocus_engine.models.store import HASH_BLOCK, ModelStore, target_of
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
 from tests.models.one_step import EMBEDDED, LORAS, PATCHES, TINY
@@ -275,6 +275,22 @@ def test_the_short_hash_is_the_start_of_sha256_and_follows_the_file(store, tmp_p
     assert store.short_hash(path) == "ba7816bf8f"  # FIPS 180-2, example B.1
     path.write_bytes(b"")
     assert store.short_hash(path) == "e3b0c44298"
+
+
+def test_a_hash_that_is_given_up_is_not_kept(store, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(bytes(3 * HASH_BLOCK))
+    blocks = []
+
+    def twice() -> None:
+        blocks.append(len(blocks))
+        if len(blocks) == 2:
+            raise JobCanceled("job")
+
+    with pytest.raises(JobCanceled):
+        store.short_hash(path, twice)
+    assert len(blocks) == 2
+    assert store.short_hash(path) == hashlib.sha256(bytes(3 * HASH_BLOCK)).hexdigest()[:10]
 
 
 def test_the_dtype_follows_the_device_unless_it_is_set():

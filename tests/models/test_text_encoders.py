@@ -164,9 +164,12 @@ def test_a_word_is_one_group_whatever_the_pre_pass_makes_of_it():
     assert [len(group) > 0 for group in words("红色 \u200b  cat\ndog")] == [True, False, True, True]
 
 
-def test_a_missing_tokenizer_names_the_file(tmp_path):
-    with pytest.raises(ModelUnavailable, match=r"vocab\.json"):
+def test_a_missing_tokenizer_tells_which_files_belong_where(tmp_path):
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(ModelUnavailable, match=r"'merges\.txt'") as caught:
         Tokenizer(tmp_path)
+    assert all(part in caught.value.hint for part in ("vocab.json", "merges.txt", "models/clip_tokenizer"))
+    assert str(tmp_path) not in str(caught.value)
 
 
 def test_a_damaged_tokenizer_is_a_bad_model_file(tmp_path):

@@ -109,13 +109,21 @@ def test_assigned_tensors_are_the_parameters_without_a_copy():
     ("tensors", "message"),
     [
         ({"weight": torch.ones(3, 2)}, "lacks bias"),
-        ({"weight": torch.ones(3, 2), "bias": torch.ones(3), "odd": torch.ones(1)}, "unknown weights odd"),
         ({"weight": torch.ones(3, 2), "bias": torch.ones(4)}, r"bias is \(4,\), not \(3,\)"),
     ],
 )
 def test_assigning_names_what_does_not_fit(tensors, message):
     with pytest.raises(BadModelFile, match=rf"f\.ckpt: the layer .*{message}"):
         assign(meta_linear(), tensors, file="f.ckpt", part="layer", convert=same)
+
+
+def test_weights_that_nothing_reads_are_passed_over_with_a_warning(caplog):
+    module, whole = meta_linear(), {"weight": torch.ones(3, 2), "bias": torch.ones(3)}
+    assign(module, whole, file="f.ckpt", part="layer", convert=same)
+    assert caplog.messages == []
+    assign(module, whole | {"odd": torch.ones(1)}, file="f.ckpt", part="layer", convert=same)
+    assert caplog.messages == ["f.ckpt: the layer has weights that nothing reads: odd"]
+    assert set(module.state_dict()) == {"weight", "bias"}
 
 
 def test_a_long_list_of_keys_is_cut():

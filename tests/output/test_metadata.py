@@ -52,13 +52,6 @@ def test_fooocus_text_is_ascii_whatever_the_prompt():
     assert fooocus_text(replace(FACTS, prompt="猫 é \ud800")).isascii()
 
 
-def test_creator_is_recorded_only_if_configured():
-    named = replace(FACTS, created_by="me")
-    assert "created_by" not in json.loads(fooocus_text(FACTS))
-    assert json.loads(fooocus_text(named))["created_by"] == "me"
-    assert a1111_text(named).endswith(", User: me")
-
-
 def test_a1111_parameters_of_a_refiner_stand_in_the_specified_order():
     facts = replace(
         FACTS,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fooocus_engine.prompts.syntax import (
@@ -50,9 +52,9 @@ def test_arrays_go_through_every_combination_once():
 
 @pytest.mark.parametrize("record", records("inline_lora"), ids=lambda record: record.id)
 def test_lora_tags_are_taken_as_recorded(record: Record):
-    settings = record.settings
-    line, found = take_inline_loras(settings["prompt"], settings["known_files"], None)
-    loras = merged_loras([(name, weight) for name, weight in settings["loras"]], found, settings["limit"])
+    asked = record.settings
+    line, found = take_inline_loras(asked["prompt"], asked["known_files"], None)
+    loras = merged_loras([(name, weight) for name, weight in asked["loras"]], found, asked["limit"])
     assert {"prompt": line, "loras": [list(lora) for lora in loras]} == record.data
 
 
@@ -109,8 +111,52 @@ def test_emphasis_follows_the_grammar(text: str, segments: list[tuple[str, float
 
 
 def test_emphasis_takes_any_depth():
-    depth = 2000  # more than Python lets a function call itself
+    depth = 200_000  # more than Python lets a function call itself; hours, were each level read anew
     assert emphasis("(" * depth + "cat:0.5" + ")" * depth) == [("cat", 0.5)]
+    assert emphasis("(" * depth + "cat:0.5" + ")" * 7) == [("(" * (depth - 7) + "cat", 0.5)]
+
+
+def split(text: str) -> list[str]:
+    """The character machine of prompt.md §11."""
+    items, current, level = [], "", 0
+    for character in text:
+        if character == "(":
+            if level == 0:
+                items.append(current)
+                current = ""
+            current, level = current + "(", level + 1
+        elif character == ")":
+            current, level = current + ")", level - 1
+            if level == 0:
+                items.append(current)
+                current = ""
+        else:
+            current += character
+    return [item for item in (*items, current) if item]
+
+
+def weights(text: str, weight: float) -> list[tuple[str, float]]:
+    """The recursion of prompt.md §11, as it is written there."""
+    found = []
+    for item in split(text):
+        if len(item) < 2 or item[0] != "(" or item[-1] != ")":
+            found.append((item, weight))
+            continue
+        item, inner = item[1:-1], weight * 1.1
+        colon = item.rfind(":")
+        if colon > 0:
+            with suppress(ValueError):
+                inner = float(item[colon + 1 :])
+                item = item[:colon]
+        found += weights(item, inner)
+    return found
+
+
+@given(st.text(alphabet="ab()():1. ", max_size=60) | st.text(alphabet="()a:1\\", max_size=60))
+@settings(max_examples=1000)
+def test_emphasis_is_what_the_recursion_of_the_specification_gives(text: str):
+    marked = text.replace("\\)", "}").replace("\\(", "{")
+    assert emphasis(text) == [(s.replace("}", ")").replace("{", "("), w) for s, w in weights(marked, 1.0)]
 
 
 @given(st.text(alphabet="ab ,:.1[]\n", max_size=40))

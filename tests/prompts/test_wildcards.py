@@ -64,6 +64,13 @@ def test_a_wildcard_that_doubles_itself_is_refused():
         files.apply("__twice__", random.Random(0), index=0, in_order=False)
 
 
+def test_the_refusal_names_the_field_that_the_text_came_from():
+    files = WildcardFiles({"twice": ("x __twice__ __twice__",)})
+    with pytest.raises(InvalidRequest) as refused:
+        files.apply("__twice__", random.Random(0), index=0, in_order=False, loc=("body", "elsewhere"))
+    assert refused.value.problems[0].loc == ("body", "elsewhere")
+
+
 def test_shipped_wildcards_have_lines_and_name_only_each_other():
     files = WildcardFiles.load([SHIPPED])
     assert files.lines

@@ -8,8 +8,9 @@ from functools import lru_cache
 import pytest
 import torch
 
-from fooocus_engine.errors import UnknownName
+from fooocus_engine.errors import InvalidRequest, UnknownName
 from fooocus_engine.prompts.expansion import PromptExpander
+from fooocus_engine.prompts.wildcards import WildcardFiles
 from fooocus_engine.prompts.workload import PromptRequest, assemble, task_seed
 from fooocus_engine.types import ImageTask
 from tests.golden.records import Record
@@ -121,6 +122,22 @@ def test_random_styles_are_recorded_by_the_name_drawn():
 def test_an_unknown_style_is_refused():
     with pytest.raises(UnknownName):
         assemble(replace(PLAIN, styles=("Nonesuch",)), tiny_words())
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("prompt", "__twice__"),
+        ("prompt", "a\n__twice__"),
+        ("negative_prompt", "__twice__"),
+        ("negative_prompt", "a\n__twice__"),
+    ],
+)
+def test_a_wildcard_that_grows_is_refused_at_its_own_field(field: str, text: str):
+    words = replace(tiny_words(), wildcards=WildcardFiles({"twice": ("x __twice__ __twice__",)}))
+    with pytest.raises(InvalidRequest) as refused:
+        assemble(replace(PLAIN, **{field: text}), words)
+    assert [problem.loc for problem in refused.value.problems] == [("body", field)]
 
 
 def test_the_log_holds_the_resolved_lines_without_styles():

@@ -151,6 +151,15 @@ def test_a_refiner_with_latents_of_its_own_starts_from_converted_ones():
     assert torch.equal(converted[0], result.first)
     assert (evaluations(recipe.base), evaluations(refiner)) == (3, 3)
     assert [step.index for step in steps] == list(range(6))
+    assert [step.by for step in steps] == ["base"] * 3 + ["refiner"] * 3
+
+
+def test_a_second_pass_that_starts_above_the_table_is_noisy_by_its_own_formula():
+    refiner = fake_stage()
+    run(fake_recipe(settings(sampler="euler", switch=0, swap=RefinerSwap.VAE), refiner), seed=7)
+    noise = torch.randn((1, 4, 8, 9), generator=torch.Generator().manual_seed(8))
+    sigma = 1.4 * 14.614643  # sampling.md §10.4: noise · sigma, where §3 would give noise · sqrt(1 + sigma²)
+    assert torch.allclose(refiner.model.unet.calls[0]["x"][:1], noise * sigma / (sigma**2 + 1) ** 0.5, rtol=1e-5)
 
 
 def test_a_second_pass_with_nothing_to_do_returns_the_first_pass():
@@ -167,6 +176,7 @@ def test_unlike_refiners_need_an_interposer():
 def test_a_light_repaint_by_an_unlike_refiner_stays_in_its_latents():
     refiner = fake_stage(fake_model("sd15"))
     recipe = fake_recipe(settings(denoise=0.2, switch=1), refiner, canvas=Canvas((72, 64), torch.zeros(1, 4, 8, 9)))
-    result, _ = run(recipe)
+    result, steps = run(recipe)
     assert result.by == "refiner"
+    assert {step.by for step in steps} == {"refiner"}
     assert evaluations(recipe.base) == 0

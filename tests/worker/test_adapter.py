@@ -112,8 +112,21 @@ def test_the_sink_is_made_of_the_platforms_job_and_hears_the_end():
 
 @pytest.mark.parametrize(("preview", "wanted"), [(True, True), (False, False)])
 def test_settings_switch_previews(preview, wanted):
-    handler = make_handler(lambda given, job: job.wants_preview(), Settings(preview=preview))
+    handler = make_handler(
+        lambda given, job: job.wants_preview(), Settings(preview=preview), sink_for=lambda job: [].append
+    )
     assert called(handler, job()) is wanted
+
+
+def test_where_nobody_listens_no_preview_is_wanted():
+    assert called(make_handler(lambda given, job: job.wants_preview(), Settings(preview=True)), job()) is False
+
+
+def test_a_refused_reply_is_told_as_a_failure_and_never_as_finished():
+    events = []
+    handler = make_handler(lambda given, job: "x" * 9_000_001, SETTINGS, sink_for=lambda job: events.append)
+    called(handler, job())
+    assert [type(event) for event in events] == [Failed]
 
 
 def test_cancelling_the_task_stops_the_engine_before_it_is_raised_again():

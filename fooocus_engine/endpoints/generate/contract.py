@@ -14,17 +14,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, Valida
 
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams, Limits, Lora, Rules
 from fooocus_engine.endpoints.generate.performance import Performance
-from fooocus_engine.endpoints.generate.presets import Preset, preset_named, presets
+from fooocus_engine.endpoints.generate.presets import Preset, preset_named
 from fooocus_engine.endpoints.generate.sizes import format_size, parse_size
 from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.wire_types import FileName, OneOf, SaveName, Text, WebUrl, WireModel, json_list, refusal
 from fooocus_engine.errors import InvalidRequest, Problem
+from fooocus_engine.output.encode import MEDIA_TYPES, SCHEMES
 
 MAX_IMAGES = 32
 MAX_SEED = 2**63 - 1
 MAX_ENTRIES = 300  # of one list; more than all styles there are, so only a broken client meets it
-SAVE_EXTENSIONS = ("png", "jpg", "jpeg", "webp")
-METADATA_SCHEMES = ("fooocus", "a1111")
 
 
 def _known_style(name: str, info: ValidationInfo[Rules]) -> Any:
@@ -66,10 +65,8 @@ class GenerateRequest(WireModel):
     loras: Annotated[tuple[Lora, ...], BeforeValidator(json_list), Field(max_length=MAX_ENTRIES)]
     advanced_params: AdvancedParams
     save_meta: bool = True
-    meta_scheme: Annotated[str, AfterValidator(OneOf("metadata scheme", METADATA_SCHEMES))] = METADATA_SCHEMES[0]
-    save_extension: Annotated[str, AfterValidator(OneOf("save extension", SAVE_EXTENSIONS, any_case=True))] = (
-        SAVE_EXTENSIONS[0]
-    )
+    meta_scheme: Annotated[str, AfterValidator(OneOf("metadata scheme", SCHEMES))] = SCHEMES[0]
+    save_extension: Annotated[str, AfterValidator(OneOf("save extension", tuple(MEDIA_TYPES), any_case=True))] = "png"
     save_name: SaveName = ""
     read_wildcards_in_order: bool = False
     require_base64: bool = False
@@ -89,11 +86,6 @@ class GenerateRequest(WireModel):
     def given(self) -> frozenset[str]:
         """Fields that the client named, those of ``advanced_params`` with that prefix; the rest are defaults."""
         return self._given
-
-    @property
-    def total_images(self) -> int:
-        """Images of the whole request, of which this job may make a part."""
-        return self.image_total or self.image_index_offset + self.image_number
 
     @field_validator("loras")
     @classmethod
@@ -132,10 +124,9 @@ def validate_generation(
     except InvalidRequest as error:
         problems.extend(error.problems)
         preset = default_preset
-    chosen = _without_default_checkpoint(fields, preset)
-    rules = Rules(OneOf("style", tuple(styles), any_case=True), limits, _names(chosen))
+    rules = Rules(OneOf("style", tuple(styles), any_case=True), limits, _names(fields))
     try:
-        request = validated(GenerateRequest, _filled(chosen, preset), rules)
+        request = validated(GenerateRequest, _filled(fields, preset), rules)
     except InvalidRequest as error:
         problems.extend(error.problems)
     if problems:
@@ -152,15 +143,6 @@ def _preset(fields: Mapping[str, Any], default: Preset) -> Preset:
         case other:
             reason = "must be the name of a preset"
             raise InvalidRequest([Problem("string_type", ("body", "preset"), reason, other)])
-
-
-def _without_default_checkpoint(fields: Mapping[str, Any], preset: Preset) -> Mapping[str, Any]:
-    """Old names of the default checkpoint ask for the default one (api.md §1.2), whichever preset decides it."""
-    old_names = {*preset.previous_default_models, *presets()["default"].previous_default_models}
-    name = fields.get("base_model_name")
-    if isinstance(name, str) and name in old_names:
-        return {key: value for key, value in fields.items() if key != "base_model_name"}
-    return fields
 
 
 def _names(fields: Mapping[str, Any]) -> frozenset[str]:

@@ -5,7 +5,6 @@ Joins the prompts and conditioning rooms, which do not know each other, with the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fooocus_engine.conditioning.text import ReadEmbedding, TextConditioner
@@ -13,13 +12,13 @@ from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.models.catalogue import EXPANSION, Catalogue
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.weights import read_file
+from fooocus_engine.models.weights import read_content
 from fooocus_engine.prompts.expansion import PromptExpander
 from fooocus_engine.prompts.syntax import emphasis
 
 
 def prompt_expander(plan: GenerationPlan, resources: Resources) -> PromptExpander | None:
-    """The expander if a picture of the plan wants it; ``None`` also where its files are not installed.
+    """The expander if a picture of the plan wants it.
 
     Raises:
         BadModelFile, ModelUnavailable: it is installed in part, or damaged.
@@ -27,8 +26,6 @@ def prompt_expander(plan: GenerationPlan, resources: Resources) -> PromptExpande
     if not any(task.expand for task in plan.images):
         return None
     folder = resources.catalogue.folder(EXPANSION, embedded=resources.catalogue.is_embedded(plan.models.base))
-    if not folder.is_dir():
-        return None
     return resources.store.resident(folder, lambda target: PromptExpander.load(folder, target.device))
 
 
@@ -43,8 +40,8 @@ def text_conditioner(plan: GenerationPlan, base: DiffusionModel, resources: Reso
 def embedding_reader(catalogue: Catalogue, *, shipped: bool) -> ReadEmbedding:
     """Reads textual-inversion files by name; ``shipped`` says that they are for a shipped base model."""
 
-    def read_embedding(name: str) -> Mapping[str, Any] | None:
+    def read_embedding(name: str) -> Any:
         path = catalogue.find_embedding(name, embedded=shipped)
-        return None if path is None else read_file(path)
+        return None if path is None else read_content(path)
 
     return read_embedding

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.performance import Mode
-from fooocus_engine.endpoints.generate.presets import MODEL_VAE, NO_MODEL, preset_named
+from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named, presets
 from fooocus_engine.errors import InvalidRequest, Location, ModelUnavailable, Problem, unknown_name
 from fooocus_engine.models.catalogue import CHECKPOINTS, LORAS, VAES, Catalogue
-from fooocus_engine.types import Weighted
+from fooocus_engine.types import MODEL_VAE, Weighted
 
 
 @dataclass
@@ -53,14 +53,15 @@ def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> 
 
 
 def _choose_base(files: Files, request: GenerateRequest, catalogue: Catalogue) -> None:
-    if "base_model_name" in request.given:
-        files.base = request.base_model_name
-        if not catalogue.has(CHECKPOINTS, files.base):
-            files.problems.append(
-                unknown_name("base model", files.base, catalogue.names(CHECKPOINTS), ("body", "base_model_name"))
-            )
-    else:
-        preset = preset_named(request.preset)
+    preset, name = preset_named(request.preset), request.base_model_name
+    old_names = {*preset.previous_default_models, *presets()["default"].previous_default_models}
+    if catalogue.has(CHECKPOINTS, name):
+        files.base = name
+    elif "base_model_name" in request.given and name not in old_names:
+        files.base = name
+        known = catalogue.names(CHECKPOINTS)
+        files.problems.append(unknown_name("base model", name, known, ("body", "base_model_name")))
+    else:  # an old name of the default checkpoint asks for the default one (api.md §1.2)
         chosen = catalogue.default_checkpoint(preset.base_model_name, preset.previous_default_models)
         files.base = chosen.name
         if chosen.shipped:

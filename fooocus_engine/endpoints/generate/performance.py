@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from fooocus_engine.output.recall import PERFORMANCE_LORAS
 from fooocus_engine.sampling.settings import GuidanceSettings
 from fooocus_engine.types import Weighted
 
@@ -54,16 +55,16 @@ class Mode:
     forced: Forced | None = None
 
 
+def _distilled(performance: Performance, steps: int, strength: float, forced: Forced) -> Mode:
+    return Mode(steps, steps, (PERFORMANCE_LORAS[performance], strength), forced)
+
+
 MODES: Mapping[Performance, Mode] = MappingProxyType(
     {
         Performance.QUALITY: Mode(60, 36),
         Performance.SPEED: Mode(30, 18),
-        Performance.EXTREME_SPEED: Mode(8, 8, ("sdxl_lcm_lora.safetensors", 1.0), Forced("LCM", "lcm", "lcm")),
-        Performance.LIGHTNING: Mode(
-            4, 4, ("sdxl_lightning_4step_lora.safetensors", 1.0), Forced("Lightning", "euler", "sgm_uniform")
-        ),
-        Performance.HYPER_SD: Mode(
-            4, 4, ("sdxl_hyper_sd_4step_lora.safetensors", 0.8), Forced("Hyper-SD", "dpmpp_sde_gpu", "karras")
-        ),
+        Performance.EXTREME_SPEED: _distilled(Performance.EXTREME_SPEED, 8, 1.0, Forced("LCM", "lcm", "lcm")),
+        Performance.LIGHTNING: _distilled(Performance.LIGHTNING, 4, 1.0, Forced("Lightning", "euler", "sgm_uniform")),
+        Performance.HYPER_SD: _distilled(Performance.HYPER_SD, 4, 0.8, Forced("Hyper-SD", "dpmpp_sde_gpu", "karras")),
     }
 )

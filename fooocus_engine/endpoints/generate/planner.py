@@ -13,10 +13,12 @@ from fooocus_engine.endpoints.generate.files import Files, choose_files
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
 from fooocus_engine.endpoints.generate.plan import GenerationPlan, Recorded
 from fooocus_engine.endpoints.generate.sizes import parse_size
-from fooocus_engine.models.catalogue import LORAS, Catalogue
+from fooocus_engine.errors import ModelUnavailable
+from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
+from fooocus_engine.prompts.styles import EXPANSION_STYLE
 from fooocus_engine.prompts.workload import PromptRequest, Words, assemble
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
-from fooocus_engine.types import ModelChoice, OutputSettings
+from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
 
 
 def plan_generation(request: GenerateRequest, catalogue: Catalogue, words: Words, *, max_loras: int) -> GenerationPlan:
@@ -26,17 +28,23 @@ def plan_generation(request: GenerateRequest, catalogue: Catalogue, words: Words
 
     Raises:
         InvalidRequest: a named model file does not exist.
-        ModelUnavailable: a file that a default or a performance mode needs is not installed.
+        ModelUnavailable: a file that a default or a performance mode needs is not installed, or the request wants
+            what this build has no engine part for.
     """
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
+    _refuse_missing_parts(request)
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
+    images = workload.images
+    if any(task.expand for task in images) and not catalogue.names(EXPANSION, embedded=files.shipped):
+        files.warnings.append(f"style {EXPANSION_STYLE!r} added nothing: the prompt expander is not installed")
+        images = tuple(_unexpanded(task) for task in images)
     advanced = request.advanced_params
     return GenerationPlan(
         models=ModelChoice(base=files.base, refiner=files.refiner, vae=files.vae, loras=workload.loras),
         size=_size(request, advanced),
         clip_skip=advanced.clip_skip,
-        images=workload.images,
+        images=images,
         sampling=_sampling(request, mode),
         guidance=_guidance(request, mode),
         output=_output(request),
@@ -45,6 +53,22 @@ def plan_generation(request: GenerateRequest, catalogue: Catalogue, words: Words
         previews=not advanced.disable_preview,
         warnings=tuple(files.warnings),
     )
+
+
+def _refuse_missing_parts(request: GenerateRequest) -> None:
+    """What would otherwise be dropped in silence (api.md, design rule 2)."""
+    missing = {
+        "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
+        "deliver_webhook": request.deliver_webhook,
+    }
+    for name, wanted in missing.items():
+        if wanted:
+            raise ModelUnavailable(f"{name} has no engine part in this build", hint="leave it out, or send false")
+
+
+def _unexpanded(task: ImageTask) -> ImageTask:
+    """``task`` as if the expander's style had not been asked for."""
+    return replace(task, expand=False, styles=tuple(name for name in task.styles if name != EXPANSION_STYLE))
 
 
 def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Catalogue, max_loras: int) -> PromptRequest:

@@ -20,8 +20,6 @@ from fooocus_engine.types import Weighted
 
 NO_MODEL = "None"
 """Wire name of an empty model slot."""
-MODEL_VAE = "Default (model)"
-"""Wire name of the checkpoint's own autoencoder."""
 _ADVANCED = {"advanced": True}
 
 

@@ -6,7 +6,7 @@ Runs inside the engine's turn on the device. Stores nothing and knows no request
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -24,10 +24,13 @@ from fooocus_engine.models.freeu import freeu
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.prompts.expansion import PromptExpander
-from fooocus_engine.sampling.sample import Recipe, Sampled, sample
+from fooocus_engine.sampling.sample import PIXELS_PER_LATENT, Recipe, Sampled, sample
 from fooocus_engine.sampling.settings import FreeU
 from fooocus_engine.sampling.unet_denoiser import Stage
 from fooocus_engine.types import Canvas, Conditioning, ImageTask, OnStep, Step
+
+PreviewsOf = Callable[[str], PreviewDecoder | None]
+"""Family of the latents → what draws them; ``None`` where its file is not installed."""
 
 NEAR_ONE = 1e-4  # a CFG this close to 1 takes the positive as its negative (prompt.md §10)
 
@@ -52,21 +55,27 @@ class Rendered:
     image: Image.Image
 
 
+def sampled_size(plan: GenerationPlan) -> tuple[int, int]:
+    """(width, height) in pixels of what is sampled: the asked size, cut to whole latent pixels (sampling.md §3)."""
+    width, height = (side // PIXELS_PER_LATENT * PIXELS_PER_LATENT for side in plan.size)
+    return width, height
+
+
 def expand_all(plan: GenerationPlan, expander: PromptExpander | None, job: Job) -> list[str]:
-    """The expansion of each picture's prompt; empty where none is wanted or there is no expander."""
-    if expander is None:
-        return [""] * len(plan.images)
-    expansions = []
-    for number, task in enumerate(plan.images, start=1):
+    """The expansion of each picture's prompt; empty where none is wanted. Only then may ``expander`` be ``None``."""
+    expansions = [""] * len(plan.images)
+    for index, task in enumerate(plan.images):
         if task.expand:
-            job.stage(Phase.EXPANDING, number)
-        expansions.append(expander.expand(task.prompt, task.seed) if task.expand else "")
+            if expander is None:
+                raise ValueError("the plan wants an expansion")
+            job.stage(Phase.EXPANDING, index + 1)
+            expansions[index] = expander.expand(task.prompt, task.seed)
     return expansions
 
 
 def encode_all(plan: GenerationPlan, expansions: list[str], conditioner: TextConditioner, job: Job) -> list[Steered]:
     """Conditioning of every picture: first all positives, then all negatives (prompt.md §10)."""
-    guidance = plan.guidance
+    guidance, size = plan.guidance, sampled_size(plan)
     positives, negatives = [], []
     for number, (task, expansion) in enumerate(zip(plan.images, expansions, strict=True), start=1):
         job.stage(Phase.ENCODING_POSITIVE, number)
@@ -83,23 +92,22 @@ def encode_all(plan: GenerationPlan, expansions: list[str], conditioner: TextCon
         Steered(
             task,
             expansion,
-            for_base(positive, plan.size, adm_scale=guidance.adm_positive, adm_end=guidance.adm_end),
-            for_base(negative, plan.size, adm_scale=guidance.adm_negative, adm_end=guidance.adm_end),
+            for_base(positive, size, adm_scale=guidance.adm_positive, adm_end=guidance.adm_end),
+            for_base(negative, size, adm_scale=guidance.adm_negative, adm_end=guidance.adm_end),
         )
         for task, expansion, positive, negative in zip(plan.images, expansions, positives, negatives, strict=True)
     ]
 
 
 def render_all(
-    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, preview: PreviewDecoder | None, job: Job
+    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, previews: PreviewsOf | None, job: Job
 ) -> Iterator[Rendered]:
-    """The pictures, one after another. ``preview`` draws step previews; ``None`` sends none."""
+    """The pictures, one after another. ``previews`` draws step previews that ``job`` wants; ``None`` draws none."""
     with freeu_of(prepared.base.unet, plan.guidance.freeu), torch.inference_mode():
         for number, words in enumerate(steered):
             job.start_image(number)
-            sampled = sample(
-                recipe(plan, words, prepared), seed=words.task.seed, on_step=_reporting(job, number, preview)
-            )
+            on_step = reporting(job, number, prepared, previews)
+            sampled = sample(recipe(plan, words, prepared), seed=words.task.seed, on_step=on_step)
             yield Rendered(words.task, words.expansion, sampled, decoded(sampled, prepared))
 
 
@@ -120,17 +128,26 @@ def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage
     refiner = prepared.refiner
     if refiner is None:
         return None
-    positive = for_refiner(words.positive, plan.size, prepared.base, refiner, positive=True)
-    negative = for_refiner(words.negative, plan.size, prepared.base, refiner, positive=False)
+    size = sampled_size(plan)
+    positive = for_refiner(words.positive, size, prepared.base, refiner, positive=True)
+    negative = for_refiner(words.negative, size, prepared.base, refiner, positive=False)
     return Stage(refiner, positive, negative, prepared.interposer)
 
 
-def _reporting(job: Job, number: int, preview: PreviewDecoder | None) -> OnStep:
+def reporting(job: Job, number: int, prepared: Prepared, previews: PreviewsOf | None) -> OnStep:
+    """Tells ``job`` each step of its picture ``number``, with a preview where one is wanted and can be drawn."""
+
     def on_step(step: Step) -> None:
-        picture = png(preview, step.x0) if preview and job.wants_preview() else None
-        job.step(number, step.index, step.total, preview=picture)
+        decoder = previews(_family(step, prepared)) if previews and job.wants_preview() else None
+        job.step(number, step.index, step.total, preview=png(decoder, step.x0) if decoder else None)
 
     return on_step
+
+
+def _family(step: Step, prepared: Prepared) -> str:
+    """The family of the model in whose latent space a step was made."""
+    refiner = prepared.refiner if step.by == "refiner" else None
+    return (refiner or prepared.base).family
 
 
 def png(preview: PreviewDecoder, x0: Tensor) -> bytes:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
-from fooocus_engine.endpoints.generate.facts import SOFTWARE, Hashes, hashed_files, image_facts
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.generate.planner import plan_generation
-from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named
+from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.publisher import Publisher
 from fooocus_engine.endpoints.generate.render import Rendered, encode_all, expand_all, render_all
+from fooocus_engine.endpoints.generate.resolved import resolved_parameters
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.jobs.job import Job, Phase
-from fooocus_engine.output.metadata import embedded_text
-from fooocus_engine.output.publish import publish, result_fields
-from fooocus_engine.types import GeneratedImage, ImageResult
+from fooocus_engine.output.publish import result_fields
+from fooocus_engine.types import ImageResult
 
 ENDPOINT = "text-to-image"
 
@@ -66,19 +65,13 @@ def with_seed(request: GenerateRequest) -> GenerateRequest:
 def generate(
     plan: GenerationPlan, resources: Resources, job: Job, *, warnings: list[str], timer: Timer
 ) -> list[ImageResult]:
-    """The stored pictures of a plan. Model files are hashed, pictures encoded and stored while others are sampled."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish") as publisher:
-        hashes = publisher.submit(model_hashes, plan, resources)
-        published: list[Future[ImageResult]] = []
+    """The stored pictures of a plan; they are stored while others are sampled."""
+    with Publisher(plan, resources, job) as publisher:
         with resources.gpu_turn(job):
             for number, picture in enumerate(rendered(plan, resources, job, warnings=warnings, timer=timer)):
                 job.save_image(number)
-                published.append(publisher.submit(_publish, picture, plan, hashes, resources, job.id))
-        results = [future.result() for future in published]
-    for number, result in enumerate(results):
-        job.image_ready(number, result.file_name, result.url)
-    job.finish()
-    return results
+                publisher.add(picture)
+        return publisher.results()
 
 
 def rendered(
@@ -91,15 +84,14 @@ def rendered(
         warnings.extend(prepared.warnings)
         timer.lap("load")
         job.stage(Phase.PROCESSING_PROMPTS)
-        expander = prompt_expander(plan, resources)
-        if expander is None and any(task.expand for task in plan.images):
-            warnings.append("style 'Fooocus V2' added nothing: the prompt expander is not installed")
-        expansions = expand_all(plan, expander, job)
-        steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
+        expansions = expand_all(plan, prompt_expander(plan, resources), job)
+        conditioner = text_conditioner(plan, prepared.base, resources)
+        steered = encode_all(plan, expansions, conditioner, job)
+        warnings.extend(conditioner.warnings)
         job.stage(Phase.MOVING_MODEL)
         job.expect(images=len(plan.images), steps=plan.sampling.steps)
-        preview = resources.store.preview(prepared.base.family) if plan.previews else None
-        yield from render_all(plan, steered, prepared, preview, job)
+        previews = resources.store.preview if plan.previews else None
+        yield from render_all(plan, steered, prepared, previews, job)
     timer.lap("sample")
 
 
@@ -109,36 +101,6 @@ def announce(plan: GenerationPlan, job: Job) -> None:
         job.stage(Phase.FEW_STEP_LORA, plan.few_step_name)
     job.stage(Phase.CONTROL_MODELS)
     job.stage(Phase.INITIALIZING)
-
-
-def model_hashes(plan: GenerationPlan, resources: Resources) -> Hashes:
-    """The hashes that the pictures' metadata tells; none when nothing is embedded. Reads each file once."""
-    if plan.output.metadata_scheme is None:
-        return {}
-    catalogue, shipped = resources.catalogue, resources.catalogue.is_embedded(plan.models.base)
-    return {
-        (kind, name): resources.store.short_hash(catalogue.find(kind, name, embedded=shipped))
-        for kind, name in hashed_files(plan.models)
-    }
-
-
-def _publish(
-    picture: Rendered, plan: GenerationPlan, hashes: Future[Hashes], resources: Resources, job_id: str
-) -> ImageResult:
-    text = None
-    if plan.output.metadata_scheme is not None:
-        text = embedded_text(image_facts(plan, picture.task, expansion=picture.expansion, hashes=hashes.result()))
-    image = GeneratedImage(picture.image, picture.task.seed, picture.task.index, text)
-    return publish(image, plan.output, job_id=job_id, storage=resources.storage, software=SOFTWARE)
-
-
-def resolved_parameters(request: GenerateRequest, plan: GenerationPlan) -> dict[str, Any]:
-    """The request as it was carried out: the drawn seed, and the files that its model names came down to."""
-    parameters = request.model_dump(mode="json")
-    parameters["base_model_name"] = plan.models.base
-    parameters["refiner_model_name"] = plan.models.refiner or NO_MODEL
-    parameters["loras"] = [{"enabled": True, "model_name": n, "weight": w} for n, w in plan.models.loras]
-    return parameters
 
 
 class Timer:

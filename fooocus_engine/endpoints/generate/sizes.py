@@ -18,8 +18,10 @@ ASPECT_RATIOS = (
 )  # fmt: skip
 """The sizes the reference's page offers; any other size within the limits is allowed too (api.md §3.2)."""
 
-# Two numbers around a times sign; a label such as "(9:7)" or "<span>…" may follow, but nothing glued to the number.
-_SIZE = re.compile(r"\s*([0-9]{1,6})\s*[*×xX]\s*([0-9]{1,6})(?:[\s(<|∣].*)?", re.DOTALL)
+# Two whole numbers around a times sign. Any label may follow, as "(9:7)", ", 9:7" or "px", but not what makes the
+# second number another one (a fraction, an exponent), nor a third factor.
+_NO_LABEL = r"[0-9]|[.,][0-9]|[eE][+-]?[0-9]|\s*[*×]|\s*[xX]\s*[0-9]"
+_SIZE = re.compile(rf"\s*([0-9]{{1,6}})\s*[*×xX]\s*([0-9]{{1,6}})(?!{_NO_LABEL}).*", re.DOTALL)
 
 
 def parse_size(text: str) -> tuple[int, int]:

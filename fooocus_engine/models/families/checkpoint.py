@@ -20,7 +20,7 @@ from fooocus_engine.models.families.companion import Companion, read_companion
 from fooocus_engine.models.families.unet_layout import UNetLayout, read_layout, unet_config
 from fooocus_engine.models.families.unet_names import unet_names
 from fooocus_engine.models.sinusoids import settle_sinusoids
-from fooocus_engine.models.weights import assign, built, listed, read_weights, split_by_prefix
+from fooocus_engine.models.weights import assign, built, listed, pass_over, read_weights, split_by_prefix
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
 def take_apart(weights: Mapping[str, Tensor], *, file: str, companion: Companion) -> Checkpoint:
     """The parts of a checkpoint's ``weights``; ``file`` is its name in errors.
 
-    Keys outside of all parts are passed over, as many published files carry some; inside a part every key counts.
+    Keys outside of all parts are passed over, as many published files carry some (docs/decisions/0005).
 
     Raises:
         BadModelFile: no UNet, or one for inpainting.
@@ -103,17 +103,18 @@ def load_unet(
     """The UNet on the target, and its parameter names by checkpoint key.
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
-    names = unet_names(checkpoint.layout, checkpoint.unet, file=checkpoint.file)
     config: dict[str, Any] = unet_config(
         checkpoint.layout, checkpoint.companion.unet, heads=heads, file=checkpoint.file
     )
     unet = built(lambda: UNet2DConditionModel(**config), file=checkpoint.file, part="UNet")
-    tensors = {names[key]: tensor for key, tensor in checkpoint.unet.items()}
+    wanted = unet.state_dict().keys()
+    names = {k: name for k, name in unet_names(checkpoint.layout, checkpoint.unet).items() if name in wanted}
+    pass_over(checkpoint.unet.keys() - names.keys(), file=checkpoint.file, part="UNet")
     assign(
         unet,
-        tensors,
+        {name: checkpoint.unet[key] for key, name in names.items()},
         file=checkpoint.file,
         part="UNet",
         convert=lambda _, tensor: tensor.to(target.device, target.dtype),

@@ -6,6 +6,7 @@ norm epsilon come from the companion, or are CLIP-L's and bigG's own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,7 @@ _G_LAYERS = {
     "attn.out_proj": "self_attn.out_proj",
 }
 _G_BLOCKS = "transformer.resblocks."
+_LAYER_MARK = re.compile(r"text_model\.encoder\.layers\.\d+\.mlp\.fc1\.weight")
 _UNROUNDED = ("text_model.embeddings.", "text_projection")
 
 
@@ -65,7 +67,7 @@ def load_clip_l(tensors: Mapping[str, Tensor], source: ClipSource) -> ClipEncode
     """CLIP-L from tensors named ``text_model.…`` (or without that prefix); it pads with its end token.
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
     return _load(clip_l_tensors(tensors), source, activation=CLIP_L_ACTIVATION, pad_id=source.tokenizer.end_id)
 
@@ -74,9 +76,9 @@ def load_clip_g(tensors: Mapping[str, Tensor], source: ClipSource) -> ClipEncode
     """bigG from tensors in OpenCLIP names; it pads with id 0.
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
-    named = clip_g_tensors(tensors, file=source.file)
+    named = clip_g_tensors(tensors)
     if "text_projection" not in named:
         raise BadModelFile(f"{source.file}: the second text encoder lacks text_projection")
     return _load(named, source, activation=CLIP_G_ACTIVATION, pad_id=CLIP_G_PAD)
@@ -89,12 +91,8 @@ def clip_l_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in named.items() if key not in HARMLESS}
 
 
-def clip_g_tensors(tensors: Mapping[str, Tensor], *, file: str) -> dict[str, Tensor]:
-    """``tensors`` in Hugging Face names; the joint q, k, v projection becomes three views of it.
-
-    Raises:
-        BadModelFile: an unknown key.
-    """
+def clip_g_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` in Hugging Face names; the joint q, k, v projection becomes three views of it. Unknown keys stay."""
     named: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         if key in G_HARMLESS:
@@ -102,21 +100,21 @@ def clip_g_tensors(tensors: Mapping[str, Tensor], *, file: str) -> dict[str, Ten
         if key in _G_ENDS:
             named[_G_ENDS[key]] = tensor
         else:
-            named |= _layer_tensors(key, tensor, file)
+            named |= _layer_tensors(key, tensor)
     return named
 
 
-def _layer_tensors(key: str, tensor: Tensor, file: str) -> dict[str, Tensor]:
+def _layer_tensors(key: str, tensor: Tensor) -> dict[str, Tensor]:
     number, _, inside = key.removeprefix(_G_BLOCKS).partition(".")
     layer = f"text_model.encoder.layers.{number}."
+    if not key.startswith(_G_BLOCKS):
+        return {key: tensor}
     if inside in ("attn.in_proj_weight", "attn.in_proj_bias"):
         kind = inside.rpartition("_")[2]
         parts = zip("qkv", tensor.chunk(3), strict=True)
         return {f"{layer}self_attn.{part}_proj.{kind}": third for part, third in parts}
     name, _, kind = inside.rpartition(".")
-    if not key.startswith(_G_BLOCKS) or name not in _G_LAYERS:
-        raise BadModelFile(f"{file}: the second text encoder has an unknown weight {key}")
-    return {f"{layer}{_G_LAYERS[name]}.{kind}": tensor}
+    return {f"{layer}{_G_LAYERS[name]}.{kind}" if name in _G_LAYERS else key: tensor}
 
 
 def _load(tensors: Mapping[str, Tensor], source: ClipSource, *, activation: str, pad_id: int) -> ClipEncoder:
@@ -154,7 +152,7 @@ def _config(tensors: Mapping[str, Tensor], source: ClipSource, activation: str) 
         "hidden_size": width,
         "intermediate_size": inner,
         "max_position_embeddings": positions,
-        "num_hidden_layers": sum(key.endswith(".mlp.fc1.weight") for key in tensors),
+        "num_hidden_layers": sum(1 for key in tensors if _LAYER_MARK.fullmatch(key)),
         "num_attention_heads": source.told.get("num_attention_heads", max(1, width // HEAD_SIZE)),
         "hidden_act": source.told.get("hidden_act", activation),
         "layer_norm_eps": source.told.get("layer_norm_eps", 1e-5),

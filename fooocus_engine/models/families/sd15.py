@@ -24,7 +24,7 @@ def load(checkpoint: Checkpoint, target: Target) -> DiffusionModel:
     """UNet and autoencoder; the text encoder is dropped, the base's serves (prompt.md §17).
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
     unet, names = load_unet(checkpoint, target, heads=HEADS)
     told = checkpoint.companion.vae

@@ -23,7 +23,7 @@ def detect(checkpoint: Checkpoint) -> bool:
     if not checkpoint.parts[CLIP_L] or not checkpoint.parts[CLIP_G]:
         return False
     clip_l = clip_l_tensors(checkpoint.parts[CLIP_L])
-    clip_g = clip_g_tensors(checkpoint.parts[CLIP_G], file=checkpoint.file)
+    clip_g = clip_g_tensors(checkpoint.parts[CLIP_G])
     table = "text_model.embeddings.token_embedding.weight"
     if table not in clip_l or table not in clip_g or "text_projection" not in clip_g:
         return False
@@ -37,7 +37,7 @@ def load(checkpoint: Checkpoint, target: Target, tokenizer: Path | None) -> Diff
 
     Raises:
         ModelUnavailable: the tokenizer's files are missing.
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
     text = None if tokenizer is None else _text(checkpoint, target, Tokenizer(tokenizer))
     unet, names = load_unet(checkpoint, target)

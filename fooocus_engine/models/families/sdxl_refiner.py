@@ -16,7 +16,7 @@ def detect(checkpoint: Checkpoint) -> bool:
     """bigG is the only text encoder; its width is the context, its projection and five sizes make up the vector."""
     if not checkpoint.parts[REFINER_CLIP_G]:
         return False
-    clip_g = clip_g_tensors(checkpoint.parts[REFINER_CLIP_G], file=checkpoint.file)
+    clip_g = clip_g_tensors(checkpoint.parts[REFINER_CLIP_G])
     table = clip_g.get("text_model.embeddings.token_embedding.weight")
     projection = clip_g.get("text_projection")
     if table is None or projection is None:
@@ -29,7 +29,7 @@ def load(checkpoint: Checkpoint, target: Target) -> DiffusionModel:
     """The UNet.
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
     unet, names = load_unet(checkpoint, target)
     return DiffusionModel(

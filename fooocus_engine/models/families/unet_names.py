@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.families.unet_layout import UNetLayout
 
 ENDS = {
@@ -52,17 +51,11 @@ def _pair(ldm: str, diffusers: str, i: int) -> dict[str, str]:
     return {f"{ldm}.0": f"{diffusers}.resnets.{i}", f"{ldm}.1": f"{diffusers}.attentions.{i}"}
 
 
-def unet_names(layout: UNetLayout, keys: Iterable[str], *, file: str) -> dict[str, str]:
-    """diffusers parameter name of every LDM key (without ``model.diffusion_model.``).
-
-    Raises:
-        BadModelFile: a key that no UNet of this layout has.
-    """
+def unet_names(layout: UNetLayout, keys: Iterable[str]) -> dict[str, str]:
+    """diffusers parameter name of every LDM key (without ``model.diffusion_model.``) in a block of ``layout``."""
     blocks = block_names(layout)
-    names = {key: _diffusers_name(key, blocks) for key in keys}
-    if unknown := [key for key, name in names.items() if name is None]:
-        raise BadModelFile(f"{file}: its UNet has unknown weights {', '.join(unknown[:3])}")
-    return {key: name for key, name in names.items() if name is not None}
+    names = ((key, _diffusers_name(key, blocks)) for key in keys)
+    return {key: name for key, name in names if name is not None}
 
 
 def _diffusers_name(key: str, blocks: dict[str, str]) -> str | None:

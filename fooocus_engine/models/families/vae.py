@@ -53,7 +53,7 @@ def load_codec(
     """The autoencoder of ``tensors`` (no prefix), on ``device`` in the dtype it computes in there.
 
     Raises:
-        BadModelFile: a weight is missing, unknown or of another shape.
+        BadModelFile: a weight is missing or of another shape.
     """
     renamed = diffusers_tensors(tensors)
     config = _config(renamed, told, file)

@@ -57,14 +57,6 @@ def test_default_sampler_means_the_presets_own():
     assert (params.sampler_name, params.scheduler_name) == ("dpmpp_2m", "edm_playground_v2.5")
 
 
-@pytest.mark.parametrize("name", presets()["default"].previous_default_models)
-@pytest.mark.parametrize("preset", ["default", "starter"])
-def test_an_old_default_checkpoint_is_the_default_one_and_counts_as_not_given(name, preset):
-    request = asked({"base_model_name": name}, preset=preset)
-    assert request.base_model_name == presets()[preset].base_model_name
-    assert "base_model_name" not in request.given
-
-
 def test_model_names_that_the_client_gave_are_known_afterwards():
     fields = {"base_model_name": "a.safetensors", "loras": [], "advanced_params": {"vae_name": "v.safetensors"}}
     assert {"base_model_name", "loras", "advanced_params.vae_name"} <= asked(fields).given

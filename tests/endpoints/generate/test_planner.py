@@ -4,18 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fooocus_engine.endpoints.generate.contract import validate_generation
-from fooocus_engine.endpoints.generate.planner import plan_generation
-from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.presets import presets
 from fooocus_engine.errors import InvalidRequest, ModelUnavailable
 from fooocus_engine.models.catalogue import Catalogue
-from fooocus_engine.prompts.styles import load_styles
-from fooocus_engine.prompts.wildcards import WildcardFiles
-from fooocus_engine.prompts.workload import Words
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, RefinerSwap, SamplingSettings
-from fooocus_engine.settings import Settings
+from tests.endpoints.asking import plan
 
-WORDS = Words(load_styles(), WildcardFiles({}))
 BASE = "juggernautXL_v8Rundiffusion.safetensors"
 FILES = (
     f"checkpoints/{BASE}", "checkpoints/refiner.safetensors", "loras/a.safetensors", "loras/b.safetensors",
@@ -30,16 +24,6 @@ def installed(tmp_path_factory):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).touch()
     return Catalogue(root)
-
-
-def plan(catalogue, preset="default", **fields):
-    request = validate_generation(
-        {"image_seed": 5, "style_selections": [], **fields},
-        default_preset=preset_named(preset),
-        styles=WORDS.styles.legal_names(),
-        limits=Settings(),
-    )
-    return plan_generation(request, catalogue, WORDS, max_loras=5)
 
 
 def test_the_default_request(installed):
@@ -129,6 +113,60 @@ def test_a_named_file_must_exist(installed, fields, loc):
     with pytest.raises(InvalidRequest) as refused:
         plan(installed, **fields)
     assert [problem.loc for problem in refused.value.problems] == [loc]
+
+
+OLD_BASE = "juggernautXL_version6Rundiffusion.safetensors"
+
+
+@pytest.mark.parametrize("name", presets()["default"].previous_default_models)
+def test_an_old_name_of_the_default_checkpoint_asks_for_the_default_one(installed, name):
+    assert plan(installed, base_model_name=name).models.base == BASE
+    assert plan(installed, "starter", base_model_name=name).models.base == "tiny_sdxl.safetensors"
+
+
+def test_an_installed_checkpoint_is_used_by_its_own_name(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in (BASE, OLD_BASE):
+        (tmp_path / "checkpoints" / name).touch()
+    catalogue = Catalogue(tmp_path)
+    assert plan(catalogue, base_model_name=OLD_BASE).models.base == OLD_BASE
+    assert plan(catalogue).models.base == BASE
+
+
+def test_an_old_name_of_another_presets_checkpoint_is_unknown(installed):
+    with pytest.raises(InvalidRequest):
+        plan(installed, base_model_name="animaPencilXL_v400.safetensors")
+
+
+EXPANDED = {"prompt": "a cat", "style_selections": ["Fooocus V2", "SAI Anime"]}
+
+
+def test_without_the_expander_its_style_adds_nothing_and_the_reply_warns(installed):
+    made, plain = plan(installed, **EXPANDED), plan(installed, prompt="a cat", style_selections=["SAI Anime"])
+    assert made.images == plain.images
+    assert made.warnings == (*plain.warnings, "style 'Fooocus V2' added nothing: the prompt expander is not installed")
+
+
+@pytest.mark.parametrize("prompt", ["", " , "])
+def test_a_prompt_that_would_not_be_expanded_needs_no_expander(installed, prompt):
+    made = plan(installed, **EXPANDED | {"prompt": prompt})
+    assert not any("expander" in warning for warning in made.warnings)
+
+
+def test_with_the_expander_even_a_prompt_of_tags_is_expanded(tmp_path):
+    made = plan(Catalogue(tmp_path), **EXPANDED | {"prompt": "<lora:none:1>"})  # the shipped model has one
+    assert made.images[0].expand
+    assert made.images[0].styles == ("Fooocus V2", "SAI Anime")
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({"advanced_params": {"black_out_nsfw": True}}, "black_out_nsfw"), ({"deliver_webhook": True}, "deliver_webhook")],
+)
+def test_what_this_build_cannot_do_is_refused_by_name(installed, fields, name):
+    with pytest.raises(ModelUnavailable, match=name) as refused:
+        plan(installed, **fields)
+    assert refused.value.status == 501
 
 
 def test_a_disabled_lora_is_not_looked_for(installed):

@@ -40,9 +40,10 @@ def test_each_family_is_detected_by_itself_alone(name):
 
 
 @pytest.mark.parametrize(("name", "tensors"), [("sdxl", 1680), ("sdxl_refiner", 1220), ("sd15", 686)])
-def test_each_family_loads_as_a_refiner_with_every_tensor_used(name, tensors):
+def test_each_family_loads_as_a_refiner_with_every_tensor_used(name, tensors, caplog):
     checkpoint = opened(FILES[name]())
     model = detect(checkpoint).load_refiner(checkpoint, META)
+    assert caplog.messages == []  # nothing was passed over
     assert len(model.unet_names) == tensors
     assert set(model.unet_names.values()) == set(model.unet.state_dict())
     assert (model.family, model.text, model.prediction) == (name, None, "epsilon")
@@ -50,8 +51,9 @@ def test_each_family_loads_as_a_refiner_with_every_tensor_used(name, tensors):
     assert model.latent_scale == (0.18215 if name == "sd15" else 0.13025)
 
 
-def test_a_whole_sdxl_file_loads_without_a_companion(tmp_path):
+def test_a_whole_sdxl_file_loads_without_a_companion(tmp_path, caplog):
     model = sdxl.load(opened(layouts.sdxl_file()), META, layouts.write_vocabulary(tmp_path))
+    assert caplog.messages == []  # nothing was passed over
     assert model.text.clip_l.text_model.config.hidden_act == "quick_gelu"
     assert model.text.clip_g.text_model.config.hidden_act == "gelu"
     assert (model.text.clip_l.width, model.text.clip_g.width) == (768, 1280)
@@ -97,6 +99,25 @@ def test_keys_outside_of_all_parts_are_passed_over(tmp_path):
     assert sdxl.load(opened(weights), META, layouts.write_vocabulary(tmp_path)).prediction == "epsilon"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        UNET + "odd.weight",
+        UNET + "middle_block.1.odd",
+        "conditioner.embedders.0.transformer.text_model.odd",
+        "conditioner.embedders.1.model.transformer.text_model.embeddings.position_ids",  # of published merges
+        VAE + "decoder.odd",
+    ],
+)
+def test_stray_keys_inside_a_part_are_passed_over_with_a_warning(tmp_path, caplog, key):
+    weights = layouts.sdxl_file()
+    weights[key] = torch.empty(7, device="meta")
+    model = sdxl.load(opened(weights), META, layouts.write_vocabulary(tmp_path))
+    (message,) = caplog.messages
+    assert "nothing reads" in message
+    assert set(model.unet_names.values()) == set(model.unet.state_dict())
+
+
 def test_an_inpainting_unet_is_refused_by_name():
     weights = layouts.sdxl_file()
     weights[UNET + "input_blocks.0.0.weight"] = torch.empty(320, 9, 3, 3, device="meta")
@@ -108,13 +129,12 @@ def test_an_inpainting_unet_is_refused_by_name():
     ("change", "message"),
     [
         (lambda w: w.pop(UNET + "middle_block.1.norm.bias"), r"the UNet lacks mid_block\.attentions\.0\.norm\.bias"),
-        (lambda w: w.update({UNET + "odd.weight": w[UNET + "out.0.bias"]}), r"unknown weights odd\.weight"),
         (lambda w: w.update({UNET + "out.0.bias": torch.empty(7, device="meta")}), r"conv_norm_out\.bias is \(7,\)"),
         (lambda w: w.pop(VAE + "decoder.conv_out.bias"), r"the VAE lacks decoder\.conv_out\.bias"),
         (lambda w: w.pop("conditioner.embedders.1.model.ln_final.bias"), "the text encoder lacks"),
     ],
 )
-def test_missing_unknown_and_odd_weights_are_named(tmp_path, change, message):
+def test_missing_weights_and_odd_shapes_are_named(tmp_path, change, message):
     weights = layouts.sdxl_file()
     change(weights)
     with pytest.raises(BadModelFile, match=r"x\.safetensors: .*" + message):

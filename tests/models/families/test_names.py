@@ -9,7 +9,6 @@ from diffusers.loaders.single_file_utils import (
 )
 from safetensors.torch import load_file
 
-from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.families.clip import clip_g_tensors, clip_l_tensors
 from fooocus_engine.models.families.unet_layout import read_layout
 from fooocus_engine.models.families.unet_names import unet_names
@@ -45,7 +44,7 @@ def test_tiny_unet_names_are_those_of_the_converter(tiny):
 @pytest.mark.parametrize("config", [layouts.SDXL_UNET, layouts.REFINER_UNET, layouts.SD15_UNET, layouts.SMALL_UNET])
 def test_published_unet_names_are_those_of_the_converter(config):
     tensors = {key: torch.empty(0) if tensor.ndim < 1 else tensor for key, tensor in layouts.ldm_unet(config).items()}
-    ours = unet_names(read_layout(tensors, file="x"), tensors, file="x")
+    ours = unet_names(read_layout(tensors, file="x"), tensors)
     theirs = convert_ldm_unet_checkpoint({UNET + key: t for key, t in tensors.items()}, converter_config(config))
     keys = {id(tensor): key for key, tensor in tensors.items()}
     assert ours == {keys[id(tensor)]: name for name, tensor in theirs.items()}
@@ -59,7 +58,7 @@ def test_tiny_vae_tensors_are_those_of_the_converter(tiny):
 
 
 def test_tiny_text_tensors_are_those_of_the_converter(tiny):
-    ours = clip_g_tensors(part(tiny, CLIP_G), file="x")
+    ours = clip_g_tensors(part(tiny, CLIP_G))
     theirs = convert_open_clip_checkpoint(tiny_model().text.clip_g, dict(tiny), prefix=CLIP_G)
     projection = theirs.pop("text_projection.weight")
     assert torch.equal(ours.pop("text_projection").T, projection)
@@ -71,7 +70,7 @@ def test_tiny_text_tensors_are_those_of_the_converter(tiny):
 def test_a_projection_under_its_other_name_is_used_the_same_way(tiny):
     tensors = part(tiny, CLIP_G)
     tensors["text_projection.weight"] = tensors.pop("text_projection")
-    assert torch.equal(clip_g_tensors(tensors, file="x")["text_projection"], tiny[CLIP_G + "text_projection"])
+    assert torch.equal(clip_g_tensors(tensors)["text_projection"], tiny[CLIP_G + "text_projection"])
 
 
 def test_what_the_first_encoder_does_not_use_is_dropped(tiny):
@@ -82,9 +81,11 @@ def test_what_the_first_encoder_does_not_use_is_dropped(tiny):
     assert clip_l_tensors(bare).keys() == clip_l_tensors(tensors).keys()
 
 
-def test_an_unknown_text_weight_is_named():
-    with pytest.raises(BadModelFile, match=r"visual\.proj"):
-        clip_g_tensors({"visual.proj": torch.ones(1)}, file="x")
+def test_unknown_keys_have_no_unet_name_and_keep_their_text_name():
+    tensors = layouts.ldm_unet(layouts.SMALL_UNET)
+    names = unet_names(read_layout(tensors, file="x"), ["odd.weight", "out.2.bias", "a"])
+    assert names == {"out.2.bias": "conv_out.bias"}
+    assert clip_g_tensors({"visual.proj": torch.ones(1)}).keys() == {"visual.proj"}
 
 
 def test_old_diffusers_names_of_autoencoder_attention_are_understood():

@@ -1,0 +1,30 @@
+"""What the README says about files and settings, against the code."""
+
+import inspect
+import re
+from pathlib import Path
+
+from fooocus_engine import settings
+from fooocus_engine.models.catalogue import CLIP_TOKENIZER, KINDS, known_files
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+MODELS = README.split("## Models")[1].split("## Settings")[0]
+OVERLAYS = {"sdxl_styles", "wildcards"}  # read by prompts/, not by the catalogue
+
+
+def test_the_folders_of_the_readme_are_those_that_are_read():
+    named = set(re.findall(r"(?<= )([a-z_/]+)/(?= )", MODELS.split("```")[1]))
+    assert named <= {*KINDS, *OVERLAYS}
+    assert {"checkpoints", "loras", CLIP_TOKENIZER, *OVERLAYS} <= named
+
+
+def test_the_readme_names_both_tokenizer_files_as_required():
+    files = {f"{known.kind}/{known.name}" for known in known_files() if known.kind == CLIP_TOKENIZER}
+    (row,) = (line for line in MODELS.splitlines() if "required" in line)
+    assert files == set(re.findall(rf"{CLIP_TOKENIZER}/[\w.]+", row))
+
+
+def test_the_readme_lists_every_variable_of_the_environment():
+    read = set(re.findall(r'"((?:FOOOCUS_)?[A-Z]{3,}[A-Z_]*)"', inspect.getsource(settings.settings_from_environment)))
+    listed = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", README))
+    assert read == listed
