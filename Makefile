@@ -37,7 +37,7 @@ format: $(VENV)/.dev ## rewrite the sources in the project's format
 	$(BIN)/ruff format $(SOURCES)
 
 test: $(VENV)/.dev ## all tests but the slow ones and those that need a GPU
-	$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
 
 slow: $(VENV)/.dev ## tests that take minutes or many gigabytes
 	$(BIN)/python -m pytest -m "slow and not gpu"
