@@ -23,6 +23,7 @@ from tests.golden.records import tiny_folder
 
 BASE = "tiny_sdxl.safetensors"
 REFINER = "tiny_refiner.safetensors"
+RECORDED_THREADS = 2
 FOLDERS = {  # folder of the recordings' tiny models → models folder
     "loras": "loras",
     "embeddings": "embeddings",
@@ -37,13 +38,19 @@ ADAPTERS = {
 
 
 class Workbench:
-    """A context manager; its folder of models goes when it ends. Everything runs on the CPU in float32."""
+    """A context manager; its folder of models goes when it ends.
+
+    Everything runs on the CPU in float32 on as many threads as the recordings were made with: a sum's order depends on
+    their number, and on the few channels of the tiny autoencoder that alone can pass a tolerance.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._tiny = tiny_folder(directory)
         self._opened = ExitStack()
 
     def __enter__(self) -> Workbench:
+        self._opened.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(RECORDED_THREADS)
         return self
 
     def __exit__(
