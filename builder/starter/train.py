@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn import functional as F
 
+from builder.starter import compact
 from builder.starter.model import Average, Networks, Words, new_tokenizer
 from builder.starter.progress import Log
 from builder.starter.samples import Batch, Pool, draw_batch, latent_pool
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=32, help="of each worker")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="weights to begin with where the work folder has none (compact.py)")
     parser.add_argument("--pool", type=int, default=40_000, help="pictures of the native size that a run draws")
     given = parser.parse_args()
     if given.workers == 1:
@@ -71,11 +73,14 @@ class Run:
         self.average = Average({name: value.clone() for name, value in self.networks.state_dict().items()})
         self.path = given.work / "diffusion.pt"
         self.step = self._resumed()
-        self.teacher = load_parts(given.work / "autoencoder.pt")[0].teacher
+        self.teacher = load_parts(given.work / "autoencoder.pt", given.start)[0].teacher
         self.noise_levels = discrete_sampling().alphas_cumprod
 
     def _resumed(self) -> int:
         if not self.path.is_file():
+            if self.given.start is not None:
+                self.networks.load_state_dict(compact.read(self.given.start, "networks"))
+                self.average.weights.update({n: v.clone() for n, v in self.networks.state_dict().items()})
             return 0
         state = torch.load(self.path, weights_only=True)
         self.networks.load_state_dict(state["networks"])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from builder.starter import compact
 from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
 from builder.starter.pictures import crops, draw_pool, to_tensor
 from builder.starter.progress import Log
@@ -40,10 +41,13 @@ class Parts:
         part.replace(path)
 
 
-def load_parts(path: Path) -> tuple[Parts, dict[str, Any]]:
-    """The parts as last saved, or fresh ones."""
+def load_parts(path: Path, start: Path | None = None) -> tuple[Parts, dict[str, Any]]:
+    """The parts as last saved, else those of the file ``start`` (compact.py), else fresh ones."""
     parts = Parts(Teacher(), new_autoencoder())
     if not path.is_file():
+        if start is not None:
+            parts.teacher.load_state_dict(compact.read(start, "teacher"))
+            parts.vae.load_state_dict(compact.read(start, "vae"))
         return parts, {}
     state = torch.load(path, weights_only=True)
     parts.teacher.load_state_dict(state["teacher"])
@@ -61,6 +65,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--side", type=int, default=64, help="pixels of a training crop")
     parser.add_argument("--pool", type=int, default=6000)
+    parser.add_argument("--start", type=Path, help="weights to begin with where the work folder has none (compact.py)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
@@ -70,7 +75,7 @@ def main() -> None:
 def train(given: argparse.Namespace) -> None:
     """The loop: crops, loss, step, now and then a checkpoint and a measurement."""
     path = given.work / "autoencoder.pt"
-    parts, state = load_parts(path)
+    parts, state = load_parts(path, given.start)
     done = int(state.get(f"{given.stage}_step", 0))
     learned = trainable(parts, given.stage)
     optimiser = torch.optim.AdamW(learned, lr=RATES[given.stage], betas=(0.9, 0.99), weight_decay=0.01)
