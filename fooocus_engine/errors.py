@@ -4,7 +4,7 @@
     ├── InvalidRequest            422  one or more problems, each with the field it belongs to
     │   ├── UnknownName           422  a name that is not among the known ones; lists near matches
     │   └── BadImage              422  a picture that cannot be fetched or decoded
-    ├── ModelUnavailable          501  a file that this deployment lacks
+    ├── ModelUnavailable          501  a file or an engine part that this deployment lacks
     ├── BadModelFile              500  a file that is there but cannot be used
     ├── GpuOutOfMemory            500
     ├── StorageFailed             500
@@ -117,7 +117,7 @@ class BadImage(InvalidRequest):
 
 
 class ModelUnavailable(EngineError):
-    """A file that the request did not name, but needs, is not installed."""
+    """A file that the request did not name, but needs, or a part of the engine, is not there."""
 
     status = 501
     type = "model_unavailable"

@@ -73,7 +73,8 @@ class Percent:
 
 class Job:
     """A running job. ``cancel``, ``canceled``, ``check``, ``emit`` and ``image_ready`` may be called from any thread;
-    all else belongs to the one that does the work. Events reach the sink one at a time.
+    all else belongs to the one that does the work. Events reach the sink one at a time; it must be quick and
+    must not report to the job.
 
     Every report checks first whether the job was given up, so a conductor that reports can be stopped.
     """

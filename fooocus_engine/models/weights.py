@@ -30,22 +30,20 @@ NAMED_KEYS = 3  # keys told in an error before "and n more"
 def read_file(path: Path) -> dict[str, Any]:
     """What a weight file holds, by key: tensors, or for torch files also nested dicts, lists and tuples of them.
 
-    A ``state_dict`` wrapper is taken off (models.md §9).
-
     Raises:
         ModelUnavailable: there is no such file.
         BadModelFile: it is damaged, or holds anything that the weights-only reader refuses, or no dict.
     """
     content = read_content(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
     if not isinstance(content, Mapping):
         raise BadModelFile(f"{path.name}: holds a {type(content).__name__}; a dict of tensors is needed")
     return {str(key): value for key, value in content.items()}
 
 
 def read_content(path: Path) -> Any:
-    """What a weight file holds, as it is: a dict as a rule, but a torch file may hold anything made of plain tensors.
+    """What a weight file holds: a dict as a rule, but a torch file may hold anything made of plain tensors.
+
+    A ``state_dict`` wrapper is taken off (models.md §9).
 
     Tensors lie on the CPU and are memory-mapped where the form allows (safetensors, torch zip): nothing is read before
     it is used.
@@ -56,7 +54,9 @@ def read_content(path: Path) -> Any:
     """
     if not path.is_file():
         raise ModelUnavailable(f"model file {path.name!r} is not installed")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    wrapped = isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping)
+    return content["state_dict"] if wrapped else content
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

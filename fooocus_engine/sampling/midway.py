@@ -7,8 +7,6 @@ set where the higher entry wins.
 
 from __future__ import annotations
 
-TIE = 5e-7  # distances of logarithms that float32 cannot tell apart at the sizes they have here
-
 FULL = int(
     "2a4112055a04071006036a0a2a0d5042629300b8000012100a0d080a0800101020352480ec7090a03010"
     "02004a0086e0988645230a2db010112de88140959f59900258f4c47923e29a2b9c913b8f8616a16b2950"

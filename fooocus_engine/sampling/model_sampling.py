@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fooocus_engine.sampling.elementary import exp, log
-from fooocus_engine.sampling.midway import FEW_STEP, FULL, TIE, higher_wins
+from fooocus_engine.sampling.midway import FEW_STEP, FULL, higher_wins
 
 TRAIN_STEPS = 1000
 LAST_TIMESTEP = TRAIN_STEPS - 1
@@ -72,13 +72,19 @@ class DiscreteSampling:
 
     def timestep(self, sigma: float) -> float:
         """Training step of the nearest entry on a logarithmic scale, a whole number; middles go as recorded."""
-        distance = (math.log(sigma) - self.sigmas.double().log()).abs() if sigma > 0 else self.sigmas.double()
-        near, next_near = sorted(distance.topk(2, largest=False).indices.tolist())
-        if abs(float(distance[near] - distance[next_near])) > TIE:
-            entry = int(distance.argmin())
+        if sigma <= 0:
+            return float(self.skip - 1)
+        distance = (math.log(sigma) - self.sigmas.double().log()).abs()
+        lower, upper = sorted(distance.topk(2, largest=False).indices.tolist())
+        if sigma == self._middle(lower):
+            entry = upper if higher_wins(self.middles, lower) else lower
         else:
-            entry = next_near if higher_wins(self.middles, near) else near
+            entry = int(distance.argmin())
         return float(self.skip * entry + self.skip - 1)
+
+    def _middle(self, lower: int) -> float:
+        """The noise level midway between an entry and the next."""
+        return float(self.sigma(torch.tensor(self.skip * (lower + 0.5) + self.skip - 1)))
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Log-linear between the entries; timesteps outside the table are clamped."""
@@ -148,7 +154,8 @@ class EdmSampling:
 
 def _noisy_deviation(sigma: float, clean: float) -> float:
     # In float32, as the reference does: at high noise a last bit here is amplified by sigma and by the guidance scale.
-    return float((torch.tensor(sigma, dtype=torch.float32) ** 2 + clean**2).sqrt())
+    variance = torch.tensor(sigma, dtype=torch.float32) ** 2 + clean**2
+    return float(variance.double().sqrt().float())  # the float32 root differs between processors
 
 
 def model_sampling(scheduler: str, prediction: str) -> ModelSampling:

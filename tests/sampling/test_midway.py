@@ -5,6 +5,7 @@ import torch
 
 from fooocus_engine.sampling.midway import FEW_STEP, FULL, higher_wins
 from fooocus_engine.sampling.model_sampling import discrete_sampling, few_step_sampling
+from fooocus_engine.sampling.schedules import sgm_uniform_sigmas
 
 TABLES = [(discrete_sampling(), FULL), (few_step_sampling("lcm"), FEW_STEP)]
 
@@ -37,3 +38,11 @@ def test_what_is_off_the_middle_goes_to_the_nearer_entry(tables, decisions):
 def test_an_entry_is_its_own(tables, decisions):
     found = [tables.timestep(sigma) for sigma in tables.sigmas.tolist()]
     assert found == [i * tables.skip + tables.skip - 1 for i in range(len(tables.sigmas))]
+
+
+@pytest.mark.parametrize(
+    ("tables", "steps", "index", "timestep"), [(0, 14, 7, 499), (1, 30, 15, 519), (1, 60, 30, 519)]
+)
+def test_a_schedule_that_misses_a_middle_by_a_last_bit_goes_to_the_nearer_entry(tables, steps, index, timestep):
+    chosen = TABLES[tables][0]
+    assert chosen.timestep(float(sgm_uniform_sigmas(steps, chosen)[index])) == timestep
