@@ -26,7 +26,7 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 }
 """sRGB, 0-255."""
 SHAPES = ("circle", "square", "triangle", "diamond", "star", "cross", "heart", "ring")
-SIZES: Mapping[str, tuple[float, float]] = {"small": (0.105, 0.125), "medium": (0.165, 0.195), "large": (0.25, 0.30)}
+SIZES: Mapping[str, tuple[float, float]] = {"small": (0.14, 0.155), "medium": (0.19, 0.21), "large": (0.27, 0.31)}
 """Radius of an object as a share of the picture's shorter side."""
 FILLS = ("plain", "striped", "dotted")
 PLACES: Mapping[str, tuple[float, float]] = {
