@@ -1,5 +1,7 @@
 """How the tests here ask: raw client fields in; a validated request, its plan or the places of its problems out."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from fooocus_engine.endpoints.dialects import Canonical, canonical
@@ -22,6 +24,14 @@ STYLES = (
 
 WORDS = Words(load_styles(), WildcardFiles({}))
 """The shipped styles."""
+
+
+def with_files(root: Path, names: Iterable[str]) -> Catalogue:
+    """A models folder of empty files, for planning: it asks only whether they are there."""
+    for name in names:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    return Catalogue(root)
 
 
 def spelt(fields: dict[str, Any]) -> Canonical:

@@ -8,7 +8,7 @@ from fooocus_engine.endpoints.generate.presets import presets
 from fooocus_engine.errors import InvalidRequest, ModelUnavailable
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, RefinerSwap, SamplingSettings
-from tests.endpoints.asking import plan
+from tests.endpoints.asking import plan, with_files
 
 BASE = "juggernautXL_v8Rundiffusion.safetensors"
 FILES = (
@@ -19,11 +19,7 @@ FILES = (
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    root = tmp_path_factory.mktemp("models")
-    for name in FILES:
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).touch()
-    return Catalogue(root)
+    return with_files(tmp_path_factory.mktemp("models"), FILES)
 
 
 def test_the_default_request(installed):

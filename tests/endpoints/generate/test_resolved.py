@@ -12,7 +12,7 @@ from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.settings import Settings
-from tests.endpoints.asking import WORDS
+from tests.endpoints.asking import WORDS, with_files
 
 FILES = (
     "checkpoints/juggernautXL_v8Rundiffusion.safetensors", "checkpoints/refiner.safetensors", "vae/other.safetensors",
@@ -37,11 +37,7 @@ ASKED = {
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    root = tmp_path_factory.mktemp("models")
-    for name in FILES:
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).touch()
-    return Catalogue(root)
+    return with_files(tmp_path_factory.mktemp("models"), FILES)
 
 
 def planned(fields, catalogue, preset="default"):
