@@ -9,11 +9,10 @@ from typing import Any
 
 from PIL import Image
 
+from builder.starter.model import NATIVE
 from fooocus_engine.engine import Engine
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.settings import Settings
-
-NATIVE = (128, 128)
 
 
 class Painter:

@@ -16,13 +16,12 @@ from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn import functional as F
 
 from builder.starter import compact
-from builder.starter.model import Average, Networks, Words, new_tokenizer
+from builder.starter.model import NATIVE, Average, Networks, Words, new_tokenizer
 from builder.starter.progress import Log
 from builder.starter.samples import Batch, Pool, draw_batch, latent_pool
 from builder.starter.train_autoencoder import load_parts
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 
-NATIVE = (128, 128)
 OTHER_SIZES = ((96, 96), (192, 128), (128, 192), (160, 160), (192, 192))
 SNR_CAP = 5.0  # min-SNR weighting, Hang et al. 2023 (arXiv:2303.09556)
 POOLED_WEIGHT, MEAN_WEIGHT = 4.0, 8.0  # of the error averaged over 4×4 latents, and over the picture

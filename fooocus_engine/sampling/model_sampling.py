@@ -75,11 +75,10 @@ class DiscreteSampling:
         if sigma <= 0:
             return float(self.skip - 1)
         distance = (math.log(sigma) - self.sigmas.double().log()).abs()
-        lower, upper = sorted(distance.topk(2, largest=False).indices.tolist())
+        entry, other = distance.topk(2, largest=False).indices.tolist()
+        lower = min(entry, other)
         if sigma == self._middle(lower):
-            entry = upper if higher_wins(self.middles, lower) else lower
-        else:
-            entry = int(distance.argmin())
+            entry = lower + higher_wins(self.middles, lower)
         return float(self.skip * entry + self.skip - 1)
 
     def _middle(self, lower: int) -> float:
