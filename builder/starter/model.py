@@ -22,7 +22,7 @@ from fooocus_engine.models.families.unet_layout import Level, UNetLayout
 from fooocus_engine.models.sinusoids import settle_sinusoids
 from fooocus_engine.models.text_encoders import ClipEncoder, Tokenizer
 
-NATIVE = (128, 128)  # (width, height) in pixels that most of the training shows
+NATIVE = (192, 192)  # (width, height) in pixels that most of the training shows
 CHUNK = 77
 CLIP_SKIP = 2  # what the product asks for by default
 TOKEN_SPREAD, POSITION_SPREAD = 0.7, 0.15  # SDXL takes un-normed states: CLIP's 0.02 would tell the UNet nothing

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from builder.starter.autoencoder import Teacher
-from builder.starter.captions import caption, foreign
+from builder.starter.captions import caption, foreign, fragment
 from builder.starter.model import Words
 from builder.starter.pictures import Size, draw_pool, to_tensor
 from builder.starter.world import Scene
 
 EMPTY_SHARE = 0.1  # of captions dropped, half of these in favour of foreign words
+FRAGMENT_SHARE = 0.05  # of captions of which a piece is left, as negative prompts are
 FOREIGN_SHARE = 0.25  # of captions among words the world does not know
 JITTER = (0.75, 1.6)  # of the told size: the product emphasises sizes by 1.5 and 0.8
 
@@ -80,7 +81,7 @@ def _texts(scene: Scene, random: Random, *, twice: bool) -> list[str]:
 
 
 def _told(scene: Scene, random: Random) -> str:
-    text = caption(scene, random)
+    text = caption(scene, random) if random.random() >= FRAGMENT_SHARE else fragment(scene, random)
     if random.random() >= FOREIGN_SHARE:
         return text
     before, after = foreign(random, random.randint(0, 4)), foreign(random, random.randint(1, 20))

@@ -22,7 +22,7 @@ from builder.starter.samples import Batch, Pool, draw_batch, latent_pool
 from builder.starter.train_autoencoder import load_parts
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 
-OTHER_SIZES = ((96, 96), (192, 128), (128, 192), (160, 160), (192, 192))
+OTHER_SIZES = ((144, 144), (240, 160), (160, 240), (240, 240), (288, 288))
 SNR_CAP = 5.0  # min-SNR weighting, Hang et al. 2023 (arXiv:2303.09556)
 POOLED_WEIGHT, MEAN_WEIGHT = 4.0, 8.0  # of the error averaged over 4×4 latents, and over the picture
 SAVE_EVERY_S = 120
@@ -180,9 +180,9 @@ class Run:
 
 
 def draw_timesteps(count: int) -> Tensor:
-    """Half of them even, half around the middle towards noise, where a picture's layout is decided."""
+    """Half of them even, half around the middle, where places are settled and shapes are not."""
     even = torch.rand(count - count // 2)
-    middle = torch.sigmoid(torch.randn(count // 2) + 0.6)
+    middle = torch.sigmoid(torch.randn(count // 2) - 0.2)
     return (torch.cat([even, middle]) * 1000).long().clamp(max=999)
 
 

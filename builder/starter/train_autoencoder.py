@@ -1,6 +1,7 @@
-"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, encoder, one after another.
+"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, encoder, joint, one after another.
 
-Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``encoder`` (by regression).
+Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``encoder`` (by regression),
+``joint`` (encoder and decoder end to end: a linear latent blurs corners that a learned one can tell).
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from torch.nn import functional as F
 
 from builder.starter import compact
 from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
+from builder.starter.model import NATIVE
 from builder.starter.pictures import crops, draw_pool, to_tensor
 from builder.starter.progress import Log
 
-SIZES = ((128, 128), (128, 128), (96, 96), (192, 192), (192, 128), (128, 192), (160, 160))
-RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "encoder": 2e-3}
+SIZES = ((192, 192), (192, 192), (144, 144), (128, 128), (240, 160), (160, 240), (256, 256))
+RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "encoder": 2e-3, "joint": 5e-4}
+SPREAD_WEIGHT = 0.1  # keeps each channel at mean 0 and deviation 1 while the encoder moves
 
 
 @dataclass
@@ -82,7 +85,7 @@ def train(given: argparse.Namespace) -> None:
     if f"{given.stage}_optimiser" in state:
         optimiser.load_state_dict(state[f"{given.stage}_optimiser"])
     pool = [drawn for _, drawn in draw_pool(7, given.pool, SIZES)]
-    kept = [drawn for _, drawn in draw_pool(8, 64, ((128, 128),), processes=1)]
+    kept = [drawn for _, drawn in draw_pool(8, 64, (NATIVE,), processes=1)]
     random = Random(1000 + done)
     log = Log(given.work / f"autoencoder-{given.stage}.csv")
     saved = time.monotonic()
@@ -107,13 +110,16 @@ def train(given: argparse.Namespace) -> None:
 def trainable(parts: Parts, stage: str) -> list[nn.Parameter]:
     """Parameters that the stage moves."""
     decoder = [*parts.vae.decoder.parameters(), *parts.vae.post_quant_conv.parameters()]
+    encoder = [*parts.vae.encoder.parameters(), *parts.vae.quant_conv.parameters()]
     match stage:
         case "teacher":
             return [*parts.teacher.parameters(), *decoder]
         case "decoder":
             return decoder
+        case "encoder":
+            return encoder
         case _:
-            return [*parts.vae.encoder.parameters(), *parts.vae.quant_conv.parameters()]
+            return [*encoder, *decoder]
 
 
 def rate(stage: str, step: int, steps: int) -> float:
@@ -131,14 +137,20 @@ def stage_loss(parts: Parts, image: Tensor, stage: str, step: int) -> Tensor:
             with torch.no_grad():
                 wanted = parts.teacher(image)
             return F.mse_loss(encode(parts.vae, image).float(), wanted.float())
-        if stage == "teacher":
-            latent = parts.teacher(image).float()
-        else:
+        if stage == "decoder":
             with torch.no_grad():
                 latent = parts.teacher(image).float()
-        latent = latent + LATENT_NOISE * torch.randn_like(latent)
-        made = decode(parts.vae, latent)
-    return picture_loss(made.float(), image)
+        else:
+            latent = (encode(parts.vae, image) if stage == "joint" else parts.teacher(image)).float()
+        made = decode(parts.vae, latent + LATENT_NOISE * torch.randn_like(latent))
+    loss = picture_loss(made.float(), image)
+    return loss + SPREAD_WEIGHT * spread_loss(latent) if stage == "joint" else loss
+
+
+def spread_loss(latent: Tensor) -> Tensor:
+    """How far a batch's channels are from mean 0 and mean square 1; ``latent [B, 4, h, w]``."""
+    mean, square = latent.mean((0, 2, 3)), latent.square().mean((0, 2, 3))
+    return mean.square().sum() + (square - 1).square().sum()
 
 
 @torch.no_grad()
