@@ -1,8 +1,8 @@
-"""The starter model's autoencoder: its configuration, the linear teacher of its latents, and the loss of a decoder.
+"""The starter model's autoencoder: its configuration, the teacher of its latents, and the loss of a decoder.
 
-A linear encoder fixes what a latent is; the real decoder learns with it, the real encoder learns to give the same
-latents. Each channel ends up with mean 0 and deviation 1 in the UNet's units: both are folded into the 1×1 convolutions
-around the latent. starter.md §4 tells why not end to end.
+A cheap encoder, first linear, then corrected, fixes what a latent is; the real decoder learns with it, the real encoder
+learns to give the same latents. Each channel ends up with mean 0 and deviation 1 in the UNet's units: both are folded
+into the 1×1 convolutions around the latent. starter.md §4 tells why not end to end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ CONFIG: Mapping[str, Any] = {
 
 
 class Teacher(nn.Module):
-    """A linear encoder: one 16×16 convolution of stride 8, begun as means of colour mixtures and a contrast."""
+    """A cheap encoder: one 16×16 convolution of stride 8, begun as means of colour mixtures and a contrast.
+
+    A correction of a few convolutions learns later, from nothing: corners and patterns that a linear latent blurs.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,12 +51,26 @@ class Teacher(nn.Module):
             self.conv.bias.zero_()  # type: ignore[union-attr]
         self.register_buffer("mean", torch.zeros(4))
         self.register_buffer("std", torch.ones(4))
+        self.correction = nn.Sequential(
+            nn.Conv2d(3, 48, 8, stride=4, padding=2, padding_mode="replicate"),
+            nn.SiLU(),
+            nn.Conv2d(48, 64, 3, padding=1, padding_mode="replicate"),
+            nn.SiLU(),
+            nn.Conv2d(64, 64, 3, stride=2, padding=1, padding_mode="replicate"),
+            nn.SiLU(),
+            nn.Conv2d(64, 4, 3, padding=1, padding_mode="replicate"),
+        )
+        for parameter in self.correction[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> Tensor:
-        """``image [B, 3, h, w]`` in −1…1 → ``[B, 4, h/8, w/8]``, each channel of mean 0 and deviation 1."""
-        padded = F.pad(image, (4, 4, 4, 4), mode="replicate")
-        raw = self.conv(padded)
-        return (raw - self.mean[:, None, None]) / self.std[:, None, None]  # type: ignore[index]
+        """``image [B, 3, h, w]`` in −1…1 → ``[B, 4, h/8, w/8]``, each channel about of mean 0 and deviation 1."""
+        return self.linear(image) + self.correction(image)  # type: ignore[no-any-return]
+
+    def linear(self, image: Tensor) -> Tensor:
+        """The part without the correction."""
+        raw = self.conv(F.pad(image, (4, 4, 4, 4), mode="replicate"))
+        return (raw - self.mean[:, None, None]) / self.std[:, None, None]  # type: ignore[index,no-any-return]
 
     @torch.no_grad()
     def renormalise(self, image: Tensor, momentum: float) -> None:

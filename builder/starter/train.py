@@ -6,6 +6,7 @@ Needs the autoencoder's teacher. Several workers average their gradients; one th
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 from random import Random
@@ -72,7 +73,7 @@ class Run:
         self.average = Average({name: value.clone() for name, value in self.networks.state_dict().items()})
         self.path = given.work / "diffusion.pt"
         self.step = self._resumed()
-        self.teacher = load_parts(given.work / "autoencoder.pt", given.start)[0].teacher
+        self.teacher = load_parts(given.work / "autoencoder.pt", given.start)[0].teacher.eval()
         self.noise_levels = discrete_sampling().alphas_cumprod
 
     def _resumed(self) -> int:
@@ -103,7 +104,8 @@ class Run:
         torch.manual_seed(seed)
         log = Log(self.given.work / "diffusion.csv")
         saved = time.monotonic()
-        while self.step < self.given.steps:
+        parent = os.getppid()
+        while self.step < self.given.steps and os.getppid() == parent:  # an orphan would overwrite a later run's state
             size = self._draw_size(random)
             if size not in pools:
                 pools[size] = latent_pool(self.teacher, seed, self.given.pool // 5, size, 1)

@@ -1,7 +1,7 @@
-"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, encoder, joint, one after another.
+"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, joint, encoder, one after another.
 
-Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``encoder`` (by regression),
-``joint`` (encoder and decoder end to end: a linear latent blurs corners that a learned one can tell).
+Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``joint`` (the teacher's
+correction and the decoder end to end), ``encoder`` (the teacher's latents by regression).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from builder.starter.pictures import crops, draw_pool, to_tensor
 from builder.starter.progress import Log
 
 SIZES = ((192, 192), (192, 192), (144, 144), (128, 128), (240, 160), (160, 240), (256, 256))
-RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "encoder": 2e-3, "joint": 5e-4}
-SPREAD_WEIGHT = 0.1  # keeps each channel at mean 0 and deviation 1 while the encoder moves
+RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "joint": 1e-3, "encoder": 2e-3}
+ANCHOR_WEIGHT = 0.05  # of the squared distance to the linear latents: smooth ones are easy to learn by a diffusion
 
 
 @dataclass
@@ -110,16 +110,15 @@ def train(given: argparse.Namespace) -> None:
 def trainable(parts: Parts, stage: str) -> list[nn.Parameter]:
     """Parameters that the stage moves."""
     decoder = [*parts.vae.decoder.parameters(), *parts.vae.post_quant_conv.parameters()]
-    encoder = [*parts.vae.encoder.parameters(), *parts.vae.quant_conv.parameters()]
     match stage:
         case "teacher":
-            return [*parts.teacher.parameters(), *decoder]
+            return [*parts.teacher.conv.parameters(), *decoder]
         case "decoder":
             return decoder
-        case "encoder":
-            return encoder
+        case "joint":
+            return [*parts.teacher.correction.parameters(), *decoder]
         case _:
-            return [*encoder, *decoder]
+            return [*parts.vae.encoder.parameters(), *parts.vae.quant_conv.parameters()]
 
 
 def rate(stage: str, step: int, steps: int) -> float:
@@ -132,25 +131,15 @@ def stage_loss(parts: Parts, image: Tensor, stage: str, step: int) -> Tensor:
     """Loss of a batch of crops ``[B, 3, s, s]``."""
     if stage == "teacher":
         parts.teacher.renormalise(image, momentum=max(0.02, 1 / (step + 1)))
+    with torch.autocast("cpu", torch.bfloat16), torch.set_grad_enabled(stage in ("teacher", "joint")):
+        linear = parts.teacher.linear(image).float()
+        latent = linear if stage == "teacher" else parts.teacher(image).float()
     with torch.autocast("cpu", torch.bfloat16):
         if stage == "encoder":
-            with torch.no_grad():
-                wanted = parts.teacher(image)
-            return F.mse_loss(encode(parts.vae, image).float(), wanted.float())
-        if stage == "decoder":
-            with torch.no_grad():
-                latent = parts.teacher(image).float()
-        else:
-            latent = (encode(parts.vae, image) if stage == "joint" else parts.teacher(image)).float()
+            return F.mse_loss(encode(parts.vae, image).float(), latent)
         made = decode(parts.vae, latent + LATENT_NOISE * torch.randn_like(latent))
     loss = picture_loss(made.float(), image)
-    return loss + SPREAD_WEIGHT * spread_loss(latent) if stage == "joint" else loss
-
-
-def spread_loss(latent: Tensor) -> Tensor:
-    """How far a batch's channels are from mean 0 and mean square 1; ``latent [B, 4, h, w]``."""
-    mean, square = latent.mean((0, 2, 3)), latent.square().mean((0, 2, 3))
-    return mean.square().sum() + (square - 1).square().sum()
+    return loss + ANCHOR_WEIGHT * F.mse_loss(latent, linear.detach()) if stage == "joint" else loss
 
 
 @torch.no_grad()
