@@ -6,6 +6,17 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+Points = list[tuple[float, float]]
+
+
+def read(path: Path) -> dict[str, Points]:
+    """The curves of a log: (step, value) by name, in order of steps; of a step done twice the later value."""
+    curves: dict[str, dict[float, float]] = defaultdict(dict)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        step, _, name, value = line.split(",")
+        curves[name][float(step)] = float(value)
+    return {name: sorted(curve.items()) for name, curve in curves.items()}
+
 
 class Log:
     """Appends to a file; an earlier run's lines stay."""

@@ -1,0 +1,96 @@
+"""``python -m builder.starter.curves LOG… PICTURE``: the training's logs as curves, for the README.
+
+A panel for a log's losses and one for its decibels; the step runs to the right, the value upwards on a logarithmic scale, colours tell the values' names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from builder.starter.progress import Points, read
+
+PANEL = (640, 300)
+LEFT, RIGHT, TOP, BOTTOM = 60, 16, 30, 34
+INKS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (255, 127, 14), (148, 103, 189))
+GRAY, GRID, BLACK = (110, 110, 110), (225, 225, 225), (20, 20, 20)
+TICKS = 6
+
+
+def main() -> None:
+    """Read, draw, save."""
+    parser = argparse.ArgumentParser(prog="python -m builder.starter.curves", description=__doc__)
+    parser.add_argument("logs", type=Path, nargs="+", metavar="LOG")
+    parser.add_argument("picture", type=Path)
+    given = parser.parse_args()
+    panels = [panel(log.stem, curves) for log in given.logs for curves in _by_unit(read(log))]
+    sheet = Image.new("RGB", (PANEL[0], PANEL[1] * len(panels)), "white")
+    for index, drawn in enumerate(panels):
+        sheet.paste(drawn, (0, PANEL[1] * index))
+    sheet.quantize(32).save(given.picture, optimize=True)
+
+
+def _by_unit(curves: Mapping[str, Points]) -> list[dict[str, Points]]:
+    """Losses and decibels apart."""
+    decibels = {name: curve for name, curve in curves.items() if name.startswith("psnr")}
+    losses = {name: curve for name, curve in curves.items() if name not in decibels}
+    return [part for part in (losses, decibels) if part]
+
+
+def panel(title: str, curves: Mapping[str, Points]) -> Image.Image:
+    """One log's curves under its name."""
+    image = Image.new("RGB", PANEL, "white")
+    draw = ImageDraw.Draw(image)
+    points = [point for curve in curves.values() for point in curve if point[1] > 0]
+    axes = Axes.around(points)
+    axes.draw(draw)
+    draw.text((LEFT, 8), title, BLACK, font=_font(14))
+    x = PANEL[0] - RIGHT
+    for (name, curve), ink in reversed(list(zip(curves.items(), INKS, strict=False))):
+        x -= int(draw.textlength(name, font=_font(12))) + 14
+        draw.text((x, 9), name, ink, font=_font(12))
+        draw.line([axes.place(point) for point in curve if point[1] > 0], fill=ink, width=2)
+    return image
+
+
+class Axes:
+    """Where a point lies in the panel."""
+
+    def __init__(self, last_step: float, low: float, high: float) -> None:
+        self._last, self._low, self._high = max(last_step, 1.0), math.log(low), math.log(high)
+
+    @classmethod
+    def around(cls, points: Sequence[tuple[float, float]]) -> Axes:
+        """Axes that show all ``points`` (step, value)."""
+        values = [value for _, value in points]
+        return cls(max(step for step, _ in points), min(values) / 1.05, max(values) * 1.05)
+
+    def place(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Pixels of (step, value)."""
+        height = (math.log(point[1]) - self._low) / (self._high - self._low)
+        width, tall = PANEL[0] - LEFT - RIGHT, PANEL[1] - TOP - BOTTOM
+        return LEFT + width * point[0] / self._last, TOP + tall * (1 - height)
+
+    def draw(self, draw: ImageDraw.ImageDraw) -> None:
+        """Lines and numbers."""
+        for k in range(TICKS):
+            value = math.exp(self._low + (self._high - self._low) * k / (TICKS - 1))
+            x, y = self.place((self._last * k / (TICKS - 1), value))
+            draw.line((LEFT, y, PANEL[0] - RIGHT, y), GRID)
+            draw.line((x, TOP, x, PANEL[1] - BOTTOM), GRID)
+            draw.text((LEFT - 6, y), f"{value:.3g}", GRAY, anchor="rm", font=_font(11))
+            draw.text(
+                (x, PANEL[1] - BOTTOM + 6), f"{self._last * k / (TICKS - 1):.0f}", GRAY, anchor="ma", font=_font(11)
+            )
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""Logs of a training: what is written is read, and drawn where it belongs."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PIL import Image
+
+from builder.starter import curves
+from builder.starter.progress import Log, read
+
+
+def test_a_log_is_read_as_it_was_written(tmp_path):
+    log = Log(tmp_path / "a.csv")
+    for step, loss in ((1, 4.0), (2, 2.0)):
+        log.add(step, loss=loss)
+    log.flush()
+    log.add(9, loss=0.5, valid=0.25)
+    log.flush()
+    assert read(tmp_path / "a.csv") == {"loss": [(2.0, 3.0), (9.0, 0.5)], "valid": [(9.0, 0.25)]}
+
+
+def test_a_step_done_twice_counts_once(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("5,1,loss,1.0\n9,2,loss,3.0\n5,1,loss,2.0\n")
+    assert read(path) == {"loss": [(5.0, 2.0), (9.0, 3.0)]}
+
+
+def test_axes_are_logarithmic_and_hold_every_point():
+    axes = curves.Axes.around([(0, 1.0), (10, 100.0)])
+    left, bottom = axes.place((0, 1.0))
+    right, top = axes.place((10, 100.0))
+    assert axes.place((5, 10.0)) == pytest.approx(((left + right) / 2, (bottom + top) / 2))
+    assert curves.LEFT <= left < right <= curves.PANEL[0] - curves.RIGHT
+    assert curves.TOP <= top < bottom <= curves.PANEL[1] - curves.BOTTOM
+
+
+def test_the_picture_has_panels_for_losses_and_decibels_of_each_log_and_an_ink_for_each_curve(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(
+            "1,1,loss,2.0\n9,2,loss,1.0\n1,1,valid,1.5\n9,1,valid,0.7\n9,1,psnr_x,30\n9,1,psnr_x,30\n"
+        )
+    monkeypatch.setattr(sys, "argv", ["curves", *(str(tmp_path / n) for n in ("a.csv", "b.csv", "c.png"))])
+    curves.main()
+    image = Image.open(tmp_path / "c.png").convert("RGB")
+    assert image.size == (curves.PANEL[0], 4 * curves.PANEL[1])
+    colours = {colour for _, colour in image.getcolors(1 << 20)}
+    assert set(curves.INKS[:2]) <= colours
