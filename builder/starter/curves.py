@@ -1,6 +1,7 @@
 """``python -m builder.starter.curves LOG… PICTURE``: the training's logs as curves, for the README.
 
-A panel for a log's losses and one for its decibels; the step runs to the right, the value upwards on a logarithmic scale, colours tell the values' names.
+A panel for a log's losses and one for its decibels; steps run to the right, values upwards on a logarithmic scale, and
+colours tell names.
 """
 
 from __future__ import annotations
