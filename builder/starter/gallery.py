@@ -1,0 +1,53 @@
+"""``python -m builder.starter.gallery FOLDER``: the README's pictures, and the table that shows them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from builder.starter.painter import Painter
+
+SEED = 42
+PROMPTS = (
+    "a small red circle on a blue background",
+    "two yellow stars above a green square at night",
+    "a large striped orange heart in the snow",
+    "three pink diamonds on a black background",
+    "a purple ring to the left of a white cross at sea",
+    "a big dotted brown square on the beach",
+    "a black triangle next to a blue circle at sunset",
+    "a huge red heart on a meadow, on the left",
+)
+COLUMNS = 4
+
+
+def main() -> None:
+    """Paint and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m builder.starter.gallery", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--models", type=Path, default=Path("no-models"), help="a models folder")
+    parser.add_argument("--model", help="name of a checkpoint in it; default: the shipped one")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    painter = Painter(given.models, given.model)
+    names = [f"{'-'.join(prompt.replace(',', '').split())}.png" for prompt in PROMPTS]
+    for prompt, name in zip(PROMPTS, names, strict=True):
+        painter.picture(prompt, SEED).save(given.folder / name, optimize=True)
+    sys.stdout.write(table(given.folder, names))
+
+
+def table(folder: Path, names: list[str]) -> str:
+    """A Markdown table, pictures above their prompts."""
+    lines = []
+    for start in range(0, len(names), COLUMNS):
+        row = list(zip(PROMPTS, names, strict=True))[start : start + COLUMNS]
+        lines.append("| " + " | ".join(f"![{prompt}]({(folder / name).as_posix()})" for prompt, name in row) + " |")
+        if start == 0:
+            lines.append("|" + ":---:|" * COLUMNS)
+        lines.append("| " + " | ".join(prompt for prompt, _ in row) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
