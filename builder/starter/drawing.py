@@ -1,4 +1,7 @@
-"""Scenes to pixels, anti-aliased: drawn three times as large with Pillow, then averaged down."""
+"""Scenes to pixels, anti-aliased: drawn three times as large with Pillow, then averaged down.
+
+Objects are filled, or outlines of their colour with the background inside.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
+import cv2
+import numpy as np
 from PIL import Image, ImageDraw
 
 from builder.starter.world import COLOURS, PLACES, SIZES, Group, Scene
 
 FINER = 3  # drawn this many times as large
 MARGIN = 0.035  # free space around an object, corners beyond its radius included; share of the shorter side
+STROKE = 0.034  # width of an outline, share of the shorter side
 GRAY = (136, 136, 136)
 Point = tuple[float, float]
 Rgb = tuple[int, int, int]
+Style = Literal["filled", "outline"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +36,16 @@ class Placed:
     radius: float
 
 
-def picture(scene: Scene, size: tuple[int, int], random: Random) -> Image.Image:
-    """The scene as an RGB image of ``size`` (width, height) pixels; ``random`` decides what the scene leaves open."""
+def picture(scene: Scene, size: tuple[int, int], random: Random, style: Style = "filled") -> Image.Image:
+    """The scene as an RGB image of ``size`` (width, height) pixels; ``random`` decides what the scene leaves open.
+
+    Equal states of ``random`` put equal objects in equal places, whatever the style.
+    """
     objects = arranged(scene, size, random)
     large = Image.new("RGB", (size[0] * FINER, size[1] * FINER))
     _draw_background(large, scene.background, random)
     for thing in objects:
-        _draw_object(large, thing)
+        _draw_object(large, thing, style)
     return large.reduce(FINER)
 
 
@@ -141,13 +152,25 @@ def _ground(draw: ImageDraw.ImageDraw, size: tuple[int, int], random: Random, co
     draw.rectangle((0, height * random.uniform(0.5, 0.62), width, height), fill=colour)
 
 
-def _draw_object(image: Image.Image, thing: Placed) -> None:
+def _draw_object(image: Image.Image, thing: Placed, style: Style) -> None:
     short = min(image.size)
     reach = round(thing.radius * short)
     left, top = round(thing.x * short) - reach, round(thing.y * short) - reach
     mask = Image.new("L", (2 * reach + 1, 2 * reach + 1))
     _SHAPES[thing.group.shape](ImageDraw.Draw(mask), float(reach))
-    image.paste(_fill(thing.group, mask.size), (left, top), mask)
+    if style == "outline":
+        line = _outline(mask, STROKE * short)
+        beyond = (line.width - mask.width) // 2
+        image.paste(COLOURS[thing.group.colour], (left - beyond, top - beyond), line)
+    else:
+        image.paste(_fill(thing.group, mask.size), (left, top), mask)
+
+
+def _outline(mask: Image.Image, width: float) -> Image.Image:
+    """A line of ``width`` pixels along the edge of ``mask`` (0 or 255), half of it outside: larger than the mask."""
+    inside = np.pad(np.asarray(mask), math.ceil(width / 2) + 1)
+    depths = (cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for side in (inside, 255 - inside))
+    return Image.fromarray(np.where(np.maximum(*depths) <= width / 2, 255, 0).astype(np.uint8))
 
 
 def _fill(group: Group, size: tuple[int, int]) -> Image.Image:

@@ -20,7 +20,9 @@ from PIL import Image
 
 from builder.starter import captions, world
 from builder.starter.analysis import Seen, analyse
+from builder.starter.lora_rows import DISTILLED_SHARES, distilled_rows, style_rows
 from builder.starter.painter import Painter
+from builder.starter.rows import Row
 from builder.starter.scoring import Facts, Totals, facts_of, read_facts, score, totals
 
 CAPTION_SEED = 2024
@@ -39,25 +41,6 @@ class Told:
 
     caption: str
     facts: Facts
-
-
-@dataclass(frozen=True)
-class Row:
-    """A measured number and what it must reach; ``None`` = only reported."""
-
-    name: str
-    value: float
-    least: float | None = None
-    most: float | None = None
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is reached."""
-        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
-
-    def __str__(self) -> str:
-        goal = f">= {self.least:.2f}" if self.least is not None else f"<= {self.most:.2f}" if self.most else ""
-        return f"  {self.name:<44} {self.value:6.3f}  {goal:<8} {'' if self.met else 'MISSED'}".rstrip()
 
 
 def main() -> None:
@@ -118,6 +101,10 @@ class Evaluation:
         yield from self._guidance(self.told[:100])
         yield from self._sizes(self.told[:50])
         yield self._negative()
+        yield from style_rows(self.painter, [each.caption for each in self.told[:50]], self.seed)
+        for mode in DISTILLED_SHARES:
+            fast = shares(self._totals(self.told, performance_selection=mode))
+            yield from distilled_rows(mode, fast, shares(matched(self.told, speed)))
 
     def _seen(self, told: Sequence[Told], **fields: Any) -> list[Seen]:
         return [

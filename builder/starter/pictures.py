@@ -10,29 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builder.starter.drawing import picture
+from builder.starter.drawing import Style, picture
 from builder.starter.world import Scene, training_scene
 
 Size = tuple[int, int]
 
 
-def draw_pool(seed: int, count: int, sizes: Sequence[Size], processes: int = 2) -> list[tuple[Scene, np.ndarray]]:
+def draw_pool(
+    seed: int, count: int, sizes: Sequence[Size], processes: int = 2, style: Style = "filled"
+) -> list[tuple[Scene, np.ndarray]]:
     """``count`` training scenes with their pictures ``[h, w, 3]`` uint8; sizes (width, height) take turns."""
     share = 500
-    tasks = [(seed * 100_003 + k, min(share, count - k * share), sizes) for k in range(-(-count // share))]
+    tasks = [(seed * 100_003 + k, min(share, count - k * share), sizes, style) for k in range(-(-count // share))]
     if processes < 2:
         return [pair for task in tasks for pair in _draw(task)]
     with ProcessPoolExecutor(processes) as pool:
         return [pair for part in pool.map(_draw, tasks) for pair in part]
 
 
-def _draw(task: tuple[int, int, Sequence[Size]]) -> list[tuple[Scene, np.ndarray]]:
-    seed, count, sizes = task
+def _draw(task: tuple[int, int, Sequence[Size], Style]) -> list[tuple[Scene, np.ndarray]]:
+    seed, count, sizes, style = task
     random = Random(seed)
     drawn = []
     for index in range(count):
         scene = training_scene(random)
-        drawn.append((scene, np.asarray(picture(scene, sizes[index % len(sizes)], random))))
+        drawn.append((scene, np.asarray(picture(scene, sizes[index % len(sizes)], random, style))))
     return drawn
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,13 +31,17 @@ class Pool:
     latents: Tensor
 
 
-@torch.no_grad()
 def latent_pool(teacher: Teacher, seed: int, count: int, size: Size, processes: int) -> Pool:
     """Draw and encode."""
-    drawn = draw_pool(seed, count, (size,), processes)
+    return encoded(teacher, size, draw_pool(seed, count, (size,), processes))
+
+
+@torch.no_grad()
+def encoded(teacher: Teacher, size: Size, drawn: Sequence[tuple[Scene, np.ndarray]]) -> Pool:
+    """Scenes of one picture size with their pictures → a pool."""
     latents = [
         teacher(to_tensor([image for _, image in drawn[start : start + 64]])).bfloat16()
-        for start in range(0, count, 64)
+        for start in range(0, len(drawn), 64)
     ]
     return Pool(size, [scene for scene, _ in drawn], torch.cat(latents))
 

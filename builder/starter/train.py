@@ -151,9 +151,7 @@ class Run:
         signal = self.noise_levels[timesteps]
         error = self._estimate(batch, timesteps, noise) - noise
         weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
-        coarse = F.avg_pool2d(error, 4).square().mean((1, 2, 3))
-        mean = error.mean((2, 3)).square().mean(1)
-        return (weight * (error.square().mean((1, 2, 3)) + POOLED_WEIGHT * coarse + MEAN_WEIGHT * mean)).mean()
+        return (weight * layered_square(error)).mean()
 
     def _estimate(self, batch: Batch, timesteps: Tensor, noise: Tensor) -> Tensor:
         signal = self.noise_levels[timesteps][:, None, None, None]
@@ -179,6 +177,13 @@ class Run:
             results[name] = float(F.mse_loss(made, noise))
         self.networks.load_state_dict(present)
         return results
+
+
+def layered_square(error: Tensor) -> Tensor:
+    """Mean square of ``error [B, 4, h, w]``, of its averages over 4×4 latents and of its mean, added up: ``[B]``."""
+    coarse = F.avg_pool2d(error, 4).square().mean((1, 2, 3))
+    mean = error.mean((2, 3)).square().mean(1)
+    return error.square().mean((1, 2, 3)) + POOLED_WEIGHT * coarse + MEAN_WEIGHT * mean
 
 
 def draw_timesteps(count: int) -> Tensor:
