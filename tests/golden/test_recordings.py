@@ -27,7 +27,7 @@ CHOSEN = {
     "C_guidance": r".",
     "D_prompts": r".",
     "E0_unet_vae_plain": r".",
-    "E_unet_features": r"plain|merge|freeu",
+    "E_unet_features": r"plain|merge|freeu|control",
     "F_vae_upscaler": r"plain|preview",
     "G_image_ops": r"canny",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
