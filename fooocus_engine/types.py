@@ -5,9 +5,9 @@ Everything is frozen. Nothing here loads torch or Pillow; their types are import
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,6 +50,44 @@ class ImageTask:
     expand: bool
 
 
+@dataclass(frozen=True, eq=False)
+class UNetCall:
+    """What the UNet is told in one call, for those who steer it. Rows are texts; all is in its dtype, on its device."""
+
+    x: Tensor
+    """``[B, 4, h, w]``, as scaled for the UNet."""
+    timesteps: Tensor
+    """``[B]`` float32."""
+    cross_attention: Tensor
+    added: Mapping[str, Tensor] | None
+    """Pooled text and size numbers, under the UNet's names."""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """What is added inside the UNet."""
+
+    skips: tuple[Tensor, ...]
+    """To the outputs of the input convolution and of every encoder block, in running order."""
+    middle: Tensor
+
+    def plus(self, other: Residuals) -> Residuals:
+        """Both together."""
+        skips = tuple(mine + its for mine, its in zip(self.skips, other.skips, strict=True))
+        return Residuals(skips, self.middle + other.middle)
+
+
+class Control(Protocol):
+    """An image that steers the UNet."""
+
+    @property
+    def stop(self) -> float:
+        """Share of the noise schedule, counted from the noisy end, after which it says nothing more."""
+
+    def residuals(self, call: UNetCall) -> Residuals:
+        """What it adds in this call."""
+
+
 @dataclass(frozen=True)
 class Conditioning:
     """What steers the UNet in one direction (positive or negative)."""
@@ -63,6 +101,8 @@ class Conditioning:
     size_late: Tensor | None = None
     early_until: float = 0.0
     """Share of the noise schedule, counted from the noisy end, during which ``size_early`` holds."""
+    controls: tuple[Control, ...] = ()
+    """The same in both directions."""
 
 
 @dataclass(frozen=True)

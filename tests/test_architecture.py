@@ -20,12 +20,13 @@ MAX_PARAMETERS = 5
 MAX_HANDLER_LINES = 60
 
 BASE = {"errors", "types"}
-CAPABILITIES = {"prompts", "models", "conditioning", "sampling", "output", "jobs"}
+CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "output", "jobs"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
     "settings": {"errors"},
     "jobs": {"errors"},
+    "imaging": BASE,
     "output": {*BASE, "settings"},
     "models": {*BASE, "settings"},
     "prompts": {*BASE, "models"},
@@ -107,13 +108,14 @@ def test_the_handler_imports_only_the_doors():
     assert [m for m in modules if m.split(".")[0] not in allowed and ".".join(m.split(".")[:2]) not in allowed] == []
 
 
-def test_torch_free_files_load_no_torch_and_no_sdk():
+@pytest.mark.parametrize("imaging", [False, True])
+def test_torch_free_files_load_no_torch_and_no_sdk(imaging: bool):
     modules = [
         "fooocus_engine." + name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path in SOURCES
-        if is_torch_free(path) and path.name != "__main__.py"
+        if is_torch_free(path) and path.name != "__main__.py" and (room_of(path) == "imaging") == imaging
     ]
-    heavy = ("torch", "diffusers", "transformers", "runpod", "cv2", "boto3")
+    heavy = ("torch", "diffusers", "transformers", "runpod", "boto3") + (() if imaging else ("cv2",))
     code = f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m)\n"
     code += f"sys.exit(', '.join(m for m in {heavy!r} if m in sys.modules) or None)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from builder.starter.lora import RANK, adapt, write_lora
 from builder.starter.model import NATIVE, Average, Networks, Words, new_tokenizer
 from builder.starter.pictures import Size, draw_pool
 from builder.starter.progress import Log
-from builder.starter.samples import Batch, Pool, draw_batch, encoded
+from builder.starter.samples import Batch, Pool, draw_batch, encoded_pool
 from builder.starter.train import OTHER_SIZES
 from builder.starter.train_autoencoder import load_parts
 
@@ -109,7 +109,7 @@ class LoraRun:
                 saved = time.monotonic()
 
     def _drawn(self, seed: int, count: int, size: Size) -> Pool:
-        return encoded(self._teacher, size, draw_pool(seed, count, (size,), 1, self.style))
+        return encoded_pool(self._teacher, draw_pool(seed, count, (size,), 1, self.style), size)
 
     def _batch(self, size: Size) -> int:
         return max(4, int(self.given.batch * NATIVE[0] * NATIVE[1] / (size[0] * size[1])))

@@ -77,15 +77,20 @@ class Networks(nn.Module):
 
     def text(self, chunks: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
         """Cross-attention ``[B, 77·k, 192]`` and pooled ``[B, 128]`` of ``k`` chunks for each of ``B`` texts."""
-        count = len(chunks[0])
-        flat = [ids for text in chunks for ids in text]
-        states = []
-        pooled = torch.empty(0)
-        for encoder in (self.clip_l, self.clip_g):
-            ids = torch.tensor([_framed(encoder, words) for words in flat])
-            hidden, pooled = encoder(ids, None, CLIP_SKIP)
-            states.append(hidden.unflatten(0, (-1, count)).flatten(1, 2))
-        return torch.cat(states, dim=-1), pooled.unflatten(0, (-1, count))[:, 0]
+        return text_states((self.clip_l, self.clip_g), chunks)
+
+
+def text_states(encoders: Sequence[ClipEncoder], chunks: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
+    """What both encoders say of ``k`` chunks for each of ``B`` texts: cross-attention ``[B, 77·k, C]`` and pooled."""
+    count = len(chunks[0])
+    flat = [ids for text in chunks for ids in text]
+    states = []
+    pooled = torch.empty(0)
+    for encoder in encoders:
+        ids = torch.tensor([_framed(encoder, words) for words in flat])
+        hidden, pooled = encoder(ids, None, CLIP_SKIP)
+        states.append(hidden.unflatten(0, (-1, count)).flatten(1, 2))
+    return torch.cat(states, dim=-1), pooled.unflatten(0, (-1, count))[:, 0]
 
 
 def _encoder(sizes: Mapping[str, Any], tokenizer: Tokenizer, *, projection: int | None, pad_id: int) -> ClipEncoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builder.starter.autoencoder import Teacher
 from builder.starter.captions import caption, foreign, fragment
 from builder.starter.model import Words
 from builder.starter.pictures import Size, draw_pool, to_tensor
@@ -19,6 +18,8 @@ from builder.starter.world import Scene
 EMPTY_SHARE = 0.1  # of captions dropped, half of these in favour of foreign words
 FRAGMENT_SHARE = 0.05  # of captions of which a piece is left, as negative prompts are
 FOREIGN_SHARE = 0.25  # of captions among words the world does not know
+Encoder = Callable[[Tensor], Tensor]
+"""Images ``[B, 3, h, w]`` in −1…1 → latents ``[B, 4, h/8, w/8]`` of deviation 1."""
 JITTER = (0.75, 1.6)  # of the told size: the product emphasises sizes by 1.5 and 0.8
 
 
@@ -31,16 +32,16 @@ class Pool:
     latents: Tensor
 
 
-def latent_pool(teacher: Teacher, seed: int, count: int, size: Size, processes: int) -> Pool:
+def latent_pool(encoder: Encoder, seed: int, count: int, size: Size, processes: int) -> Pool:
     """Draw and encode."""
-    return encoded(teacher, size, draw_pool(seed, count, (size,), processes))
+    return encoded_pool(encoder, draw_pool(seed, count, (size,), processes), size)
 
 
 @torch.no_grad()
-def encoded(teacher: Teacher, size: Size, drawn: Sequence[tuple[Scene, np.ndarray]]) -> Pool:
-    """Scenes of one picture size with their pictures → a pool."""
+def encoded_pool(encoder: Encoder, drawn: Sequence[tuple[Scene, np.ndarray]], size: Size) -> Pool:
+    """The pool of scenes already drawn, all of one size."""
     latents = [
-        teacher(to_tensor([image for _, image in drawn[start : start + 64]])).bfloat16()
+        encoder(to_tensor([image for _, image in drawn[start : start + 64]])).bfloat16()
         for start in range(0, len(drawn), 64)
     ]
     return Pool(size, [scene for scene, _ in drawn], torch.cat(latents))
@@ -58,12 +59,16 @@ class Batch:
 
 
 def draw_batch(pool: Pool, count: int, words: Words, random: Random) -> Batch:
-    """A batch of one picture size; in one of eight the texts take two chunks."""
-    chosen = [random.randrange(len(pool.scenes)) for _ in range(count)]
+    """A batch of one picture size."""
+    return batch_of(pool, [random.randrange(len(pool.scenes)) for _ in range(count)], words, random)
+
+
+def batch_of(pool: Pool, chosen: Sequence[int], words: Words, random: Random) -> Batch:
+    """The pool's samples of these numbers; in one of eight batches the texts take two chunks."""
     twice = random.random() < 0.125
     texts = [_texts(pool.scenes[index], random, twice=twice) for index in chosen]
     return Batch(
-        latents=pool.latents[chosen].float(),
+        latents=pool.latents[list(chosen)].float(),
         chunks=[[words.ids(text) for text in sample] for sample in texts],
         sizes=torch.tensor([told_size(pool.size, random.uniform(*JITTER)) for _ in chosen]),
     )

@@ -29,16 +29,17 @@ def for_refiner(
     """The base's conditioning in the form that ``refiner`` understands (prompt.md §17).
 
     An SDXL model takes it whole; the SDXL refiner takes bigG's channels and its own size numbers; any other model takes
-    CLIP-L's channels, each block of 77 tokens through CLIP-L's final layer norm, and nothing else.
+    CLIP-L's channels, each block of 77 tokens through CLIP-L's final layer norm, and nothing else. None takes controls.
     """
     width = int(refiner.unet.config.cross_attention_dim)
     match refiner.family:
         case "sdxl":
-            return base
+            return replace(base, controls=())
         case "sdxl_refiner":
             row = for_sdxl_refiner(size, positive=positive).to(base.cross_attention.device)
             channels = base.cross_attention[..., -width:]
-            return replace(base, cross_attention=channels, size_early=row, size_late=row, early_until=0.0)
+            told = replace(base, size_early=row, size_late=row, early_until=0.0)
+            return replace(told, cross_attention=channels, controls=())
         case _:
             return Conditioning(_normalised(base.cross_attention[..., :width], base_model))
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
 PERIOD = 10000.0
@@ -49,7 +49,7 @@ class Sinusoids(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
-def settle_sinusoids(unet: UNet2DConditionModel, device: torch.device) -> None:
+def settle_sinusoids(unet: UNet2DConditionModel | ControlNetModel, device: torch.device) -> None:
     """Put ``Sinusoids`` in the place of the library's own embeddings of timestep and size numbers.
 
     Only where it computes the same: cosines first, no shift of the frequencies.

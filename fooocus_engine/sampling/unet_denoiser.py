@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.sampling.model_sampling import LAST_TIMESTEP, ModelSampling
-from fooocus_engine.types import Conditioning
+from fooocus_engine.types import Conditioning, Control, Residuals, UNetCall
 
 MAX_REPETITION = 4  # texts repeated more often than this to equal length are cheaper apart (prompt.md §16)
 
@@ -54,6 +55,7 @@ class _Batch:
     size_early: Tensor | None
     size_late: Tensor | None
     early_until: float
+    controls: tuple[Control, ...]
 
     def added(self, timestep: float) -> dict[str, Tensor] | None:
         """Pooled text and size numbers at this timestep (sampling.md §7.3); ``None`` for families without."""
@@ -72,22 +74,34 @@ class UNetDenoiser:
         """Estimates of the clean latent in ``x [1, 4, h, w]``, float32 in and out."""
         timestep = self._sampling.timestep(sigma)
         scaled = self._sampling.scale_input(x, sigma).to(self._model.dtype)
-        outputs = [self._call(scaled, timestep, batch) for batch in self._batches]
+        outputs = [self._output(scaled, timestep, sigma, batch) for batch in self._batches]
         rows = [row[None].float() for output in outputs for row in output]
         *negative, positive = (self._sampling.denoised(x, row, sigma) for row in rows)
         return Estimates(positive, negative[0] if negative else None, progress(timestep, self._model.dtype))
 
     @torch.no_grad()
-    def _call(self, scaled: Tensor, timestep: float, batch: _Batch) -> Tensor:
+    def _output(self, scaled: Tensor, timestep: float, sigma: float, batch: _Batch) -> Tensor:
         rows = len(batch.cross_attention)
+        timesteps = torch.full((rows,), timestep, dtype=torch.float32, device=scaled.device)
+        call = UNetCall(scaled.expand(rows, -1, -1, -1), timesteps, batch.cross_attention, batch.added(timestep))
+        residuals = self._residuals(call, sigma, batch.controls)
         output: tuple[Tensor] = self._model.unet(
-            scaled.expand(rows, -1, -1, -1),
-            torch.full((rows,), timestep, dtype=torch.float32, device=scaled.device),
-            encoder_hidden_states=batch.cross_attention,
-            added_cond_kwargs=batch.added(timestep),
+            call.x,
+            call.timesteps,
+            encoder_hidden_states=call.cross_attention,
+            added_cond_kwargs=call.added,
+            down_block_additional_residuals=residuals.skips if residuals else None,
+            mid_block_additional_residual=residuals.middle if residuals else None,
             return_dict=False,
         )
         return output[0]
+
+    def _residuals(self, call: UNetCall, sigma: float, controls: tuple[Control, ...]) -> Residuals | None:
+        """The sum over the controls that still speak at this noise level (image-control.md §3); ``None`` = none."""
+        said = [
+            control.residuals(call) for control in controls if sigma >= self._sampling.percent_to_sigma(control.stop)
+        ]
+        return reduce(Residuals.plus, said) if said else None
 
 
 def is_early(timestep: float, early_until: float) -> bool:
@@ -127,4 +141,5 @@ def _batch(model: DiffusionModel, texts: list[Conditioning]) -> _Batch:
         stacked([text.size_early for text in texts], torch.float32),
         stacked([text.size_late for text in texts], torch.float32),
         texts[-1].early_until,
+        texts[-1].controls,
     )

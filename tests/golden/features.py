@@ -1,13 +1,16 @@
-"""Replays groups E0 and E: the plain UNet and autoencoder, merged LoRA files and patches, FreeU."""
+"""Replays groups E0 and E: the plain UNet and autoencoder, merged LoRA files and patches, FreeU, control-LoRAs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from fooocus_engine.conditioning.control import image_control
 from fooocus_engine.conditioning.encode import for_base
+from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.freeu import freeu
 from fooocus_engine.models.lora import modules
@@ -15,15 +18,19 @@ from fooocus_engine.sampling.guidance import guided
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.settings import GuidanceSettings
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser
-from fooocus_engine.types import ModelChoice
+from fooocus_engine.types import Control, ModelChoice, Residuals, UNetCall
 from tests.golden.compare import tensor_error
 from tests.golden.prompts import conditioner
-from tests.golden.records import Record
+from tests.golden.records import Group, Record, tiny_folder
 from tests.golden.workbench import BASE, Workbench
 
 MERGED = 1e-6  # allowed for merged weights, absolute (the group's note)
 TEXTS = 2e-5  # allowed for conditioning, absolute and relative, as in group D
 CHECKSUM = 1e-6  # allowed for the recorded sums of a weight, relative to the sum of its absolute values
+CONTROLS = {  # kind → file, record that shows its hint
+    "canny": ("control-lora-canny-rank128.safetensors", "control/0"),
+    "cpds": ("fooocus_xl_cpds_128.safetensors", "control/3"),
+}
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
@@ -44,6 +51,8 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             model = workbench.prepared().base
             with freeu(model.unet, *factors):
                 return step_error(record, model, workbench)
+        case "control":
+            return controlled_step(record, workbench)
         case _:
             return None
 
@@ -134,7 +143,52 @@ def checksum_error(weight: Tensor, expected: list[float]) -> float:
     return max(sums / CHECKSUM, firsts)
 
 
-def step_error(record: Record, model: DiffusionModel, workbench: Workbench) -> float:
+def controlled_step(record: Record, workbench: Workbench) -> float:
+    """One guided step under one or two control networks; of ``residuals`` what the first text's row is told."""
+    settings = record.settings
+    if record.id == "control/chain":
+        softness = record.group.record("common").settings["patch"]["controlnet_softness"]
+        asked = [(*settings[name], softness) for name in ("first", "second")]
+    else:
+        asked = [(settings["kind"], settings["weight"], settings.get("stop", 1.0), settings["softness"])]
+    model = workbench.prepared().base
+    controls = [control(record.group, model, *each) for each in asked]
+    if record.id != "control/residuals":
+        return step_error(record, model, workbench, controls)
+    told: list[Residuals] = []
+    step_error(record, model, workbench, [Overheard(each, told) for each in controls])
+    (residuals,) = told
+    found = {f"output_{index}": skip for index, skip in enumerate(residuals.skips)} | {"middle_0": residuals.middle}
+    rows = {name: found[name][-1:] for name in record.outputs}  # the positive text's row
+    return max(tensor_error(rows[name], record.output(name), **allowed(record)) for name in rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Overheard:
+    """A control whose residuals are noted."""
+
+    inner: Control
+    told: list[Residuals]
+
+    @property
+    def stop(self) -> float:
+        return self.inner.stop
+
+    def residuals(self, call: UNetCall) -> Residuals:
+        self.told.append(self.inner.residuals(call))
+        return self.told[-1]
+
+
+def control(group: Group, model: DiffusionModel, kind: str, weight: float, stop: float, softness: float) -> Control:
+    """The recorded hint of this kind through its network."""
+    file, shown = CONTROLS[kind]
+    lora = ControlLora.load(tiny_folder(group.folder) / "adapters" / file, model.device, model.dtype)
+    hint = group.record(shown).picture("hint")
+    network = ControlNetwork.upon(model, lora)
+    return image_control(network, hint, weight=weight, stop=stop, softness=softness)
+
+
+def step_error(record: Record, model: DiffusionModel, workbench: Workbench, controls: Sequence[Control] = ()) -> float:
     """One guided step at the record's sigma, texts encoded by ``model``."""
     common = record.group.record("common")
     settings = common.settings
@@ -146,14 +200,22 @@ def step_error(record: Record, model: DiffusionModel, workbench: Workbench) -> f
         for index, name in enumerate(("cond", "cond_pooled"))
         if name in record.outputs
     ]
-    results = guided_step(common, texts, model, record.settings["sigma"])
-    errors += [tensor_error(results[name], record.output(name), **allowed(record)) for name in results]
-    return max(errors)
+    results = guided_step(common, texts, model, record.settings["sigma"], controls)
+    errors += [
+        tensor_error(results[name], record.output(name), **allowed(record))
+        for name in results
+        if name in record.outputs
+    ]
+    return max(errors, default=0.0)
 
 
 @torch.inference_mode()
 def guided_step(
-    common: Record, texts: dict[str, tuple[Tensor, Tensor]], model: DiffusionModel, sigma: float
+    common: Record,
+    texts: dict[str, tuple[Tensor, Tensor]],
+    model: DiffusionModel,
+    sigma: float,
+    controls: Sequence[Control],
 ) -> dict[str, Tensor]:
     settings, patch = common.settings, common.settings["patch"]
     size = settings["width"], settings["height"]
@@ -161,7 +223,9 @@ def guided_step(
         name: for_base(texts[name], size, adm_scale=patch[f"{side}_adm_scale"], adm_end=patch["adm_scaler_end"])
         for name, side in (("cond", "positive"), ("uncond", "negative"))
     }
-    denoise = UNetDenoiser(Stage(model, sides["cond"], sides["uncond"]), discrete_sampling(), with_negative=True)
+    sides = {name: replace(side, controls=tuple(controls)) for name, side in sides.items()}
+    stage = Stage(model, sides["cond"], sides["uncond"])
+    denoise = UNetDenoiser(stage, discrete_sampling(), with_negative=True)
     x = common.input("noise") * sigma
     estimates = denoise(x, sigma)
     guidance = GuidanceSettings(cfg=settings["cfg"], sharpness=patch["sharpness"], adaptive_cfg=patch["adaptive_cfg"])

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.golden import features, guidance, prompts, requests, samplers, schedules, vae
+from tests.golden import features, guidance, images, prompts, requests, samplers, schedules, vae
 from tests.golden.records import OWN_RECORDS, Record, groups
 from tests.golden.workbench import Workbench
 
@@ -28,6 +28,7 @@ REPLAYS: tuple[tuple[str, Replay], ...] = (
     ("D_", prompts.replay),
     ("E", features.replay),
     ("F_", vae.replay),
+    ("G_", images.replay),
     ("H", requests.replay),
 )
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
 from fooocus_engine.sampling.model_sampling import discrete_sampling
+from fooocus_engine.sampling.schedules import scheduler_sigmas
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser, is_early, progress
-from fooocus_engine.types import Conditioning
+from fooocus_engine.types import Conditioning, Residuals, UNetCall
 from tests.golden.compare import tensor_error
 from tests.models.tiny import group
 from tests.sampling.stages import fake_model, fake_stage, recorded_stage, text
@@ -128,3 +129,81 @@ def test_texts_are_left_alone():
     before = stage.positive.cross_attention.clone()
     calls_of(stage)
     assert torch.equal(stage.positive.cross_attention, before)
+
+
+@dataclass
+class FakeControl:
+    """Says ``value`` everywhere, and remembers what it was told."""
+
+    value: float
+    stop: float = 1.0
+    calls: list[UNetCall] = field(default_factory=list)
+
+    def residuals(self, call: UNetCall) -> Residuals:
+        self.calls.append(call)
+        return Residuals(
+            (torch.full((1,), self.value), torch.full((1,), 2 * self.value)), torch.full((1,), -self.value)
+        )
+
+
+def controlled_stage(*controls: FakeControl, positive: int = 1) -> Stage:
+    stage = fake_stage(positive=positive)
+    return replace(
+        stage,
+        positive=replace(stage.positive, controls=controls),
+        negative=replace(stage.negative, controls=controls),
+    )
+
+
+def test_without_controls_nothing_is_added_inside_the_unet():
+    (call,) = calls_of(fake_stage())
+    assert call["down_block_additional_residuals"] is call["mid_block_additional_residual"] is None
+
+
+def test_what_several_controls_say_is_added_up():
+    (call,) = calls_of(controlled_stage(FakeControl(1.0), FakeControl(0.25)))
+    assert [float(skip) for skip in call["down_block_additional_residuals"]] == [1.25, 2.5]
+    assert float(call["mid_block_additional_residual"]) == -1.25
+
+
+def test_a_control_is_told_what_the_unet_is_told():
+    control = FakeControl(1.0)
+    (call,) = calls_of(controlled_stage(control))
+    (told,) = control.calls
+    assert torch.equal(told.x, call["x"])
+    assert told.timesteps is call["timestep"]
+    assert told.cross_attention is call["encoder_hidden_states"]
+    assert told.added == call["added_cond_kwargs"]
+
+
+def test_texts_that_go_in_two_calls_are_both_controlled():
+    first, second = calls_of(controlled_stage(FakeControl(1.0), positive=5))
+    assert float(first["mid_block_additional_residual"]) == float(second["mid_block_additional_residual"]) == -1
+
+
+@pytest.mark.parametrize(
+    ("stop", "last"),  # image-control.md §3: noise levels at which a control falls silent
+    [(0.25, 4.0861), (0.3, 3.3251), (0.5, 1.6156), (0.6, 1.1629), (0.75, 0.6952), (0.9, 0.3437)],
+)
+def test_a_control_speaks_down_to_the_noise_level_of_its_stop(stop: float, last: float):
+    control = FakeControl(1.0, stop)
+    stage = controlled_stage(control)
+    calls = [*calls_of(stage, last + 1e-3), *calls_of(stage, last - 1e-3)]
+    assert len(control.calls) == 1
+    assert calls[-1]["down_block_additional_residuals"] is None
+
+
+@pytest.mark.parametrize(("stop", "spoken"), [(0.0, 0), (-1.0, 0), (1.0, 1), (2.0, 1)])
+def test_a_stop_at_the_ends_means_never_or_always(stop: float, spoken: int):
+    control = FakeControl(1.0, stop)
+    calls_of(controlled_stage(control), float(TABLES.sigmas[-1 if spoken == 0 else 0]))
+    assert len(control.calls) == spoken
+
+
+@pytest.mark.parametrize(("stop", "steps"), [(0.25, 9), (0.3, 10), (0.5, 14), (0.6, 15), (0.75, 18), (0.9, 21)])
+def test_of_thirty_karras_steps_the_written_number_is_controlled(stop: float, steps: int):
+    control = FakeControl(1.0, stop)
+    denoiser = UNetDenoiser(controlled_stage(control), TABLES, with_negative=True)
+    for sigma in scheduler_sigmas("karras", 30, TABLES)[:-1].tolist():
+        denoiser(X, sigma)
+    assert len(control.calls) == steps

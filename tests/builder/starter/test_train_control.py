@@ -1,0 +1,154 @@
+"""Training of a control-LoRA: untrained it changes nothing, gradients reach what learns, the file is as published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from builder.starter.autoencoder import Teacher, fold_scale, new_autoencoder
+from builder.starter.control_painter import ControlPainter
+from builder.starter.control_start import untrained
+from builder.starter.edge_pool import EdgePool, edge_pool, varied
+from builder.starter.export import NAME, write_checkpoint
+from builder.starter.model import Networks, new_tokenizer
+from builder.starter.samples import batch_of
+from builder.starter.train_control import FILE, Lesson, draw_timesteps, loaded, measured, write_file
+from fooocus_engine.imaging.edges import pyra_canny
+from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
+from fooocus_engine.models.diffusion_model import DiffusionModel
+
+LIMIT = 2_000_000  # bytes of a shipped companion
+RANK = 16  # the trainer's
+SIZE = (64, 64)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with an untrained starter model."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    vae = new_autoencoder()
+    fold_scale(vae)
+    networks = Networks(new_tokenizer(tmp_path_factory.mktemp("tokenizer")))
+    write_checkpoint(networks.state_dict(), vae.state_dict(), folder / "checkpoints")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(models: Path) -> DiffusionModel:
+    return loaded(models, NAME)
+
+
+@pytest.fixture(scope="module")
+def pool() -> EdgePool:
+    return edge_pool(Teacher(), seed=1, count=4, size=SIZE)
+
+
+def lesson(base: DiffusionModel) -> Lesson:
+    torch.manual_seed(0)
+    return Lesson(base, ControlNetwork.upon(base, ControlLora(FILE, untrained(base, RANK))))
+
+
+def given(pool: EdgePool, taught: Lesson) -> tuple:
+    batch = batch_of(pool.pool, range(4), taught.words, Random(1))
+    noise = torch.randn(batch.latents.shape, generator=torch.Generator().manual_seed(2))
+    return batch, pool.hints(range(4)), torch.tensor([999, 700, 500, 100]), noise
+
+
+def test_edge_maps_are_those_of_varied_pictures_and_lie_beside_their_latents(pool):
+    assert pool.edges.shape == (4, 64, 64)
+    assert pool.pool.latents.shape == (4, 4, 8, 8)
+    hints = pool.hints([2, 0])
+    assert torch.equal(hints[0, 1] * 255, pool.edges[2].float())
+
+
+def test_a_varied_picture_keeps_most_of_its_edges():
+    picture = np.full((64, 64, 3), 40, np.uint8)
+    picture[20:44, 20:44] = 220
+    wanted = pyra_canny(picture) >= 128
+    for seed in range(10):
+        found = pyra_canny(varied(picture, Random(seed)))
+        assert (found[wanted] > 0).mean() > 0.8
+    assert picture.max() == 220
+
+
+def test_untrained_the_file_changes_nothing(base, pool):
+    taught = lesson(base)
+    batch, hints, timesteps, noise = given(pool, taught)
+    with torch.no_grad():
+        steered = taught.estimate(batch, hints, timesteps, noise)
+        alone = taught.estimate(batch, None, timesteps, noise)
+    assert torch.equal(steered, alone)
+
+
+def test_gradients_reach_everything_that_learns_and_nothing_else(base, pool):
+    taught = lesson(base)
+    own = taught.control.own
+    for parameter in own.values():
+        parameter.requires_grad_()
+    with torch.no_grad():  # behind layers of zeros nothing can be felt
+        for parameter in own.values():
+            if not parameter.any():
+                parameter.normal_(std=0.05)
+    taught.loss(*given(pool, taught)).backward()
+    assert [key for key, parameter in own.items() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [name for name, parameter in base.unet.named_parameters() if parameter.grad is not None] == []
+
+
+def test_steps_on_one_batch_lower_its_error_and_leave_the_base_alone(base, pool):
+    taught = lesson(base)
+    before = {name: value.clone() for name, value in base.unet.state_dict().items()}
+    learned = [parameter.requires_grad_() for parameter in taught.control.own.values()]
+    optimiser = torch.optim.Adam(learned, lr=3e-3)
+    losses = []
+    for _ in range(12):
+        loss = taught.loss(*given(pool, taught))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.9 * losses[0]
+    assert all(torch.equal(value, before[name]) for name, value in base.unet.state_dict().items())
+
+
+def test_most_timesteps_lie_where_a_control_speaks():
+    torch.manual_seed(0)
+    drawn = draw_timesteps(4000)
+    assert 0.84 < float((drawn >= 500).float().mean()) < 0.91  # 3/4 and half of the rest
+    assert drawn.min() < 20
+    assert drawn.max() > 980
+
+
+def test_a_measurement_tells_right_edges_wrong_ones_and_none(base, pool):
+    found = measured(lesson(base), pool)
+    assert found["valid"] == found["valid_wrong"] == found["valid_none"] > 0
+
+
+def test_the_written_file_is_small_and_is_the_published_form(base, tmp_path):
+    taught = lesson(base)
+    write_file({key: value.detach() for key, value in taught.control.own.items()}, tmp_path)
+    assert (tmp_path / FILE).stat().st_size < LIMIT
+    tensors = load_file(tmp_path / FILE)
+    assert tensors["lora_controlnet"].shape == (0,)
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    read = ControlNetwork.upon(base, ControlLora.load(tmp_path / FILE, base.device, base.dtype))
+    assert read.own.keys() == taught.control.own.keys()
+
+
+def test_a_picture_through_the_engine_feels_its_control(models, base, tmp_path):
+    tensors = untrained(base, 2)
+    torch.manual_seed(1)
+    loud = {key: torch.randn_like(value) * 0.1 if not value.any() else value for key, value in tensors.items()}
+    write_file(loud, tmp_path)
+    painter = ControlPainter(models, tmp_path / FILE, NAME)
+    edges = np.zeros((64, 64), np.uint8)
+    edges[32] = 255
+    steered, alone, again = (np.array(painter.picture("a star", 1, edges, weight)) for weight in (1.0, 0.0, 0.0))
+    assert steered.shape == (64, 64, 3)
+    assert not np.array_equal(steered, alone)
+    assert np.array_equal(alone, again)  # the control leaves no trace
