@@ -1,4 +1,4 @@
-"""Replays groups E0 and E: the plain UNet and autoencoder, merged LoRA files and patches, FreeU."""
+"""Replays groups E0 and E: the plain UNet and autoencoder, merged LoRA files and patches, FreeU, image prompts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from torch import Tensor
 from fooocus_engine.conditioning.encode import for_base
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.image_attention import ImagePrompt
 from fooocus_engine.models.lora import modules
 from fooocus_engine.sampling.guidance import guided
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.settings import GuidanceSettings
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser
-from fooocus_engine.types import ModelChoice
+from fooocus_engine.types import Conditioning, ModelChoice
 from tests.golden.compare import tensor_error
+from tests.golden.image_prompts import prompts_of, token_errors
 from tests.golden.prompts import conditioner
 from tests.golden.records import Record
 from tests.golden.workbench import BASE, Workbench
@@ -44,6 +46,11 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             model = workbench.prepared().base
             with freeu(model.unet, *factors):
                 return step_error(record, model, workbench)
+        case "ip" if record.id == "ip/tokens":
+            return max(token_errors(record, workbench))
+        case "ip":
+            prompts = prompts_of(record, workbench)
+            return step_error(record, workbench.prepared().base, workbench, prompts)
         case _:
             return None
 
@@ -134,8 +141,10 @@ def checksum_error(weight: Tensor, expected: list[float]) -> float:
     return max(sums / CHECKSUM, firsts)
 
 
-def step_error(record: Record, model: DiffusionModel, workbench: Workbench) -> float:
-    """One guided step at the record's sigma, texts encoded by ``model``."""
+def step_error(
+    record: Record, model: DiffusionModel, workbench: Workbench, prompts: tuple[ImagePrompt, ...] = ()
+) -> float:
+    """One guided step at the record's sigma, texts encoded by ``model``, with image prompts."""
     common = record.group.record("common")
     settings = common.settings
     encode = conditioner(workbench, settings["clip_skip"], model).encode
@@ -146,22 +155,26 @@ def step_error(record: Record, model: DiffusionModel, workbench: Workbench) -> f
         for index, name in enumerate(("cond", "cond_pooled"))
         if name in record.outputs
     ]
-    results = guided_step(common, texts, model, record.settings["sigma"])
+    sides = conditionings(common, texts)
+    stage = Stage(model, sides["cond"], sides["uncond"], image_prompts=prompts)
+    results = guided_step(common, stage, record.settings["sigma"])
     errors += [tensor_error(results[name], record.output(name), **allowed(record)) for name in results]
     return max(errors)
 
 
-@torch.inference_mode()
-def guided_step(
-    common: Record, texts: dict[str, tuple[Tensor, Tensor]], model: DiffusionModel, sigma: float
-) -> dict[str, Tensor]:
+def conditionings(common: Record, texts: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Conditioning]:
     settings, patch = common.settings, common.settings["patch"]
     size = settings["width"], settings["height"]
-    sides = {
+    return {
         name: for_base(texts[name], size, adm_scale=patch[f"{side}_adm_scale"], adm_end=patch["adm_scaler_end"])
         for name, side in (("cond", "positive"), ("uncond", "negative"))
     }
-    denoise = UNetDenoiser(Stage(model, sides["cond"], sides["uncond"]), discrete_sampling(), with_negative=True)
+
+
+@torch.inference_mode()
+def guided_step(common: Record, stage: Stage, sigma: float) -> dict[str, Tensor]:
+    settings, patch = common.settings, common.settings["patch"]
+    denoise = UNetDenoiser(stage, discrete_sampling(), with_negative=True)
     x = common.input("noise") * sigma
     estimates = denoise(x, sigma)
     guidance = GuidanceSettings(cfg=settings["cfg"], sharpness=patch["sharpness"], adaptive_cfg=patch["adaptive_cfg"])

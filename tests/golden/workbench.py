@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -24,12 +25,17 @@ from tests.golden.records import tiny_folder
 BASE = "tiny_sdxl.safetensors"
 REFINER = "tiny_refiner.safetensors"
 RECORDED_THREADS = 2
+RESAMPLER_HEADS = 2  # of the tiny image-prompt adapters (records/README.md)
 FOLDERS = {  # folder of the recordings' tiny models → models folder
     "loras": "loras",
     "embeddings": "embeddings",
     "expansion": "prompt_expansion/fooocus_expansion",
 }
 ADAPTERS = {
+    "clip_vision_vit_h.safetensors": "clip_vision",
+    "fooocus_ip_negative.safetensors": "controlnet",
+    "ip-adapter-plus_sdxl_vit-h.bin": "controlnet",
+    "ip-adapter-plus-face_sdxl_vit-h.bin": "controlnet",
     "xlvaeapp.pth": "vae_approx",
     "inpaint.fooocus.patch": "inpaint",
     "inpaint_v25.fooocus.patch": "inpaint",
@@ -101,12 +107,25 @@ class Workbench:
         for name, target in ADAPTERS.items():
             (models / target).mkdir(exist_ok=True)
             shutil.copy(self._tiny / "adapters" / name, models / target)
+        install_image_prompt_companions(self._tiny / "adapters", models)
         return models
 
     def _install_refiner(self, base: Path, path: Path) -> None:
         """The second model: the base file with the tensors of the delta in place of its own."""
         tensors = load_file(base) | load_file(self._tiny / "tiny_refiner_delta.safetensors")
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def install_image_prompt_companions(adapters: Path, models: Path) -> None:
+    """What tensors cannot tell of the tiny vision network and the tiny image-prompt adapters."""
+    vision = models / "clip_vision" / "clip_vision_vit_h"
+    vision.mkdir()
+    shutil.copy(adapters / "clip_vision_config.json", vision / "vision.json")
+    for name in ADAPTERS:
+        if name.startswith("ip-adapter-"):
+            companion = (models / "controlnet" / name).with_suffix("")
+            companion.mkdir()
+            (companion / "resampler.json").write_text(json.dumps({"num_attention_heads": RESAMPLER_HEADS}))
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -1,0 +1,68 @@
+"""Image prompts of recordings: the tiny adapters of a workbench, their tokens, keys and values, and pictures for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fooocus_engine.conditioning.image_prompt import ImagePrompter, pixels
+from fooocus_engine.models.image_attention import ImagePrompt
+from fooocus_engine.models.ip_adapter import load_adapter, load_negative
+from fooocus_engine.models.vision_tower import VisionTower
+from tests.golden.compare import exact, picture_error, tensor_error
+from tests.golden.records import Record
+from tests.golden.workbench import Workbench
+
+CPU = torch.device("cpu")
+FILES = {"ip": "ip-adapter-plus_sdxl_vit-h.bin", "face": "ip-adapter-plus-face_sdxl_vit-h.bin"}
+PICTURES = {"ip": "image", "face": "image2_224"}  # which picture of the record ``ip/tokens`` an adapter is shown
+
+
+def prompter(workbench: Workbench, kind: str = "ip") -> ImagePrompter:
+    """The tiny adapter for image prompts or for faces (``face``)."""
+    catalogue = workbench.resources.catalogue
+    return ImagePrompter(
+        VisionTower.load(catalogue.find("clip_vision", "clip_vision_vit_h.safetensors"), CPU, torch.float32),
+        load_adapter(catalogue.find("controlnet", FILES[kind]), CPU, torch.float32),
+        load_negative(catalogue.find("controlnet", "fooocus_ip_negative.safetensors"), CPU, torch.float32),
+    )
+
+
+def picture(record: Record, name: str) -> Image.Image:
+    return Image.fromarray(record.picture(name)).convert("RGB")
+
+
+def prompts_of(record: Record, workbench: Workbench) -> tuple[ImagePrompt, ...]:
+    """The image prompts of a step record, whose tasks are [adapter, stop, weight]."""
+    source = record.group.record("ip/tokens")
+    return tuple(
+        prompter(workbench, kind).prompt(picture(source, PICTURES[kind]), weight=weight, stop=stop)
+        for kind, stop, weight in record.settings["tasks"]
+    )
+
+
+def token_errors(record: Record, workbench: Workbench) -> Iterator[float]:
+    """Errors of the record ``ip/tokens``: features, tokens, first and last keys and values, channels, the resizing."""
+    allowed = {"absolute": record.group.tolerance["abs"], "relative": record.group.tolerance.get("rel", 0.0)}
+    made = prompter(workbench)
+    features = made.tower.features(pixels(picture(record, "image"), made.tower.side))
+    prompt = made.prompt(picture(record, "image"), weight=1.0, stop=1.0)
+    (first_key, first_value), (last_key, last_value) = prompt.positive[0], prompt.positive[-1]
+    results = {
+        "penultimate": features,
+        "image_tokens": made.adapter.tokens(features),
+        "k0": first_key,
+        "v0": first_value,
+        "k_last": last_key,
+        "v_last": last_value,
+        "uk0": prompt.negative[0][0],
+        "uv0": prompt.negative[0][1],
+    }
+    for name in record.outputs:
+        yield tensor_error(results[name], record.output(name), **allowed)
+    yield exact([width for width in made.adapter.widths for _ in "kv"], record.data["channels"])
+    square = picture(record, "image2").resize((made.tower.side, made.tower.side), Image.Resampling.LANCZOS)
+    yield picture_error(np.array(square), record.picture("image2_224"), levels=1)
