@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,25 @@ from tests.golden.workbench import Workbench
 CPU = torch.device("cpu")
 FILES = {"ip": "ip-adapter-plus_sdxl_vit-h.bin", "face": "ip-adapter-plus-face_sdxl_vit-h.bin"}
 PICTURES = {"ip": "image", "face": "image2_224"}  # which picture of the record ``ip/tokens`` an adapter is shown
+
+KINDS = {"ImagePrompt": "ip", "FaceSwap": "face"}
+
+
+def only_image_prompts(settings: Mapping[str, Any]) -> bool:
+    """Whether a request's pictures are image prompts, and faces that are not to be cut out, and nothing else."""
+    kinds = {kind for _, _, _, kind in settings.get("cn", [])}
+    others = any(settings.get(name) for name in ("uov_image", "inpaint_image"))
+    return bool(kinds) and kinds <= set(KINDS) and not others and ("FaceSwap" not in kinds or settings["skip_cn"])
+
+
+def requested_prompts(record: Record, workbench: Workbench) -> tuple[ImagePrompt, ...]:
+    """Those of a request, faces last (image-control.md §4.4)."""
+    tasks = sorted(enumerate(record.settings.get("cn", [])), key=lambda task: list(KINDS).index(task[1][3]))
+    made = []
+    for number, (_, stop, weight, kind) in tasks:
+        with Image.open(record.group.folder / record.data["input_png"][f"cn{number}"]) as image:
+            made.append(prompter(workbench, KINDS[kind]).prompt(image.convert("RGB"), weight=weight, stop=stop))
+    return tuple(made)
 
 
 def prompter(workbench: Workbench, kind: str = "ip") -> ImagePrompter:
