@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from builder.starter.autoencoder import Teacher
 from builder.starter.captions import caption, foreign, fragment
@@ -34,11 +35,14 @@ class Pool:
 def latent_pool(teacher: Teacher, seed: int, count: int, size: Size, processes: int) -> Pool:
     """Draw and encode."""
     drawn = draw_pool(seed, count, (size,), processes)
-    latents = [
-        teacher(to_tensor([image for _, image in drawn[start : start + 64]])).bfloat16()
-        for start in range(0, count, 64)
-    ]
-    return Pool(size, [scene for scene, _ in drawn], torch.cat(latents))
+    return Pool(size, [scene for scene, _ in drawn], encoded(teacher, [image for _, image in drawn]))
+
+
+@torch.no_grad()
+def encoded(teacher: nn.Module, images: Sequence[np.ndarray]) -> Tensor:
+    """Latents ``[N, 4, h/8, w/8]`` of pictures of one size, in bfloat16."""
+    parts = [images[start : start + 64] for start in range(0, len(images), 64)]
+    return torch.cat([teacher(to_tensor(part)).bfloat16() for part in parts])
 
 
 @dataclass(frozen=True)

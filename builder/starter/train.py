@@ -146,12 +146,7 @@ class Run:
 
     def loss(self, batch: Batch, timesteps: Tensor, noise: Tensor) -> Tensor:
         """Weighted error of the noise estimate."""
-        signal = self.noise_levels[timesteps]
-        error = self._estimate(batch, timesteps, noise) - noise
-        weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
-        coarse = F.avg_pool2d(error, 4).square().mean((1, 2, 3))
-        mean = error.mean((2, 3)).square().mean(1)
-        return (weight * (error.square().mean((1, 2, 3)) + POOLED_WEIGHT * coarse + MEAN_WEIGHT * mean)).mean()
+        return weighted_loss(self._estimate(batch, timesteps, noise) - noise, self.noise_levels[timesteps])
 
     def _estimate(self, batch: Batch, timesteps: Tensor, noise: Tensor) -> Tensor:
         signal = self.noise_levels[timesteps][:, None, None, None]
@@ -177,6 +172,14 @@ class Run:
             results[name] = float(F.mse_loss(made, noise))
         self.networks.load_state_dict(present)
         return results
+
+
+def weighted_loss(error: Tensor, signal: Tensor) -> Tensor:
+    """Mean square of the noise estimate's ``error [B, 4, h, w]``, by each sample's share of ``signal [B]``."""
+    weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
+    coarse = F.avg_pool2d(error, 4).square().mean((1, 2, 3))
+    mean = error.mean((2, 3)).square().mean(1)
+    return (weight * (error.square().mean((1, 2, 3)) + POOLED_WEIGHT * coarse + MEAN_WEIGHT * mean)).mean()
 
 
 def draw_timesteps(count: int) -> Tensor:

@@ -63,5 +63,10 @@ def pixels(image: Image.Image, side: int) -> Tensor:
     """An RGB picture as CLIP wants it, ``[1, 3, side, side]`` float32: pressed into a square, nothing cut off."""
     square = image if image.size == (side, side) else image.resize((side, side), Image.Resampling.LANCZOS)
     values = torch.from_numpy(np.array(square, dtype=np.float32) / 255)
-    normed = (values - torch.tensor(MEAN)) / torch.tensor(DEVIATION)
-    return normed.permute(2, 0, 1)[None].contiguous()
+    return normalised(values.permute(2, 0, 1)[None].contiguous())
+
+
+def normalised(rgb: Tensor) -> Tensor:
+    """``rgb [B, 3, h, w]`` in 0-1 by CLIP's mean and deviation."""
+    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, DEVIATION))
+    return (rgb - mean) / deviation

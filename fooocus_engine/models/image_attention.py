@@ -1,7 +1,7 @@
 """What the cross-attention of a UNet does with image prompts: a borrowed change, by public hooks only.
 
-Two arithmetics: the reference's (image-control.md §4.4: image tokens among the text's, one softmax), and IP-Adapter's own
-(Ye et al. 2023, arXiv:2308.06721, eq. 5: a second attention beside the text's). Knows no pictures and no files.
+Two arithmetics: the reference's (image-control.md §4.4: image tokens among the text's, one softmax), and IP-Adapter's
+own (Ye et al. 2023, arXiv:2308.06721, eq. 5: a second attention beside the text's). Knows no pictures and no files.
 """
 
 from __future__ import annotations
@@ -68,12 +68,15 @@ class Beside:
 Looked = Among | Beside
 
 
-def weighted(layers: KeysValues, weight: float) -> KeysValues:
-    """The reference's weighting (image-control.md §4.4): keys, and of the values only their mean over the tokens."""
+def weighted(layers: KeysValues, weight: float | Tensor) -> KeysValues:
+    """The reference's weighting (image-control.md §4.4): keys, and of the values only their mean over the tokens.
+
+    ``weight`` may differ by row, ``[B, 1, 1]``.
+    """
     return tuple(_weighted(k, v, weight * k.shape[-1] / FULL_WIDTH) for k, v in layers)
 
 
-def _weighted(k: Tensor, v: Tensor, w: float) -> tuple[Tensor, Tensor]:
+def _weighted(k: Tensor, v: Tensor, w: float | Tensor) -> tuple[Tensor, Tensor]:
     mean = v.mean(dim=1, keepdim=True)
     return w * k, (v - mean) + w * mean
 
@@ -139,4 +142,4 @@ class _Beside:
 
     @staticmethod
     def _by_head(tensor: Tensor, heads: int) -> Tensor:
-        return tensor.unflatten(-1, (heads, -1)).transpose(1, 2)
+        return tensor.reshape(*tensor.shape[:2], heads, -1).transpose(1, 2)

@@ -34,7 +34,7 @@ class ResamplerSizes:
 
 
 def sizes_of(tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> ResamplerSizes:
-    """Sizes of the tensors under ``image_proj``; ``told`` may hold ``num_attention_heads``, else a head has 64 channels.
+    """Sizes of the tensors under ``image_proj``; ``told`` may hold ``num_attention_heads``; else 64 channels each.
 
     Raises:
         KeyError: names a tensor that is missing.
@@ -60,9 +60,7 @@ class Resampler(nn.Module):
         super().__init__()
         self.latents = nn.Parameter(torch.randn(1, sizes.tokens, sizes.width) / sizes.width**0.5)
         self.proj_in = nn.Linear(sizes.features, sizes.width)
-        self.layers = nn.ModuleList(
-            nn.ModuleList([LatentAttention(sizes), _feed_forward(sizes)]) for _ in range(sizes.layers)
-        )
+        self.layers = nn.ModuleList(ResamplerLayer(sizes) for _ in range(sizes.layers))
         self.proj_out = nn.Linear(sizes.width, sizes.context)
         self.norm_out = nn.LayerNorm(sizes.context)
 
@@ -70,11 +68,23 @@ class Resampler(nn.Module):
         """Tokens ``[B, tokens, context]`` of ``features [B, N, features]``."""
         x = self.proj_in(features)
         latents = self.latents.expand(len(x), -1, -1)
-        for attention, feed_forward in self.layers:  # type: ignore[misc]
-            latents = latents + attention(x, latents)
-            latents = latents + feed_forward(latents)
+        for layer in self.layers:
+            latents = layer(x, latents)
         tokens: Tensor = self.norm_out(self.proj_out(latents))
         return tokens
+
+
+class ResamplerLayer(nn.ModuleList):
+    """Attention and two linear layers, called ``0`` and ``1`` in the files."""
+
+    def __init__(self, sizes: ResamplerSizes) -> None:
+        super().__init__([LatentAttention(sizes), _feed_forward(sizes)])
+
+    def forward(self, x: Tensor, latents: Tensor) -> Tensor:
+        """New latents ``[B, tokens, width]``; ``x [B, N, width]``."""
+        attention, feed_forward = self
+        latents = latents + attention(x, latents)
+        return latents + feed_forward(latents)
 
 
 class LatentAttention(nn.Module):

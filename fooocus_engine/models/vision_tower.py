@@ -1,7 +1,7 @@
 """VisionTower: the CLIP vision network of image prompts, pixels → patch features (image-control.md §4.1).
 
-Sizes are read from the tensors. Head count, activation and norm epsilon come from ``vision.json`` in the file's companion
-folder, or are ViT-H/14's own. Knows no pictures as files or clients have them; conditioning prepares the pixels.
+Sizes are read from the tensors. Head count, activation and norm epsilon come from ``vision.json`` in the file's
+companion folder, or are ViT-H/14's own. Knows no pictures as clients have them; conditioning prepares the pixels.
 """
 
 from __future__ import annotations

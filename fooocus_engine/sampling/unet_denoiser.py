@@ -125,8 +125,8 @@ def _batch(stage: Stage, sides: list[Side]) -> _Batch:
     model = stage.model
     texts = [stage.positive if side == "positive" else stage.negative for side in sides]
     length = math.lcm(*(text.cross_attention.shape[1] for text in texts))
-    # Attention to a repeated text is the same as to the text. With image prompts it is not: a repeated text gets more of
-    # the softmax. The reference repeats there too.
+    # Attention to a repeated text is the same as to the text, unless there are image prompts: then a repeated text gets
+    # more of the softmax, in the reference too.
     repeated = [text.cross_attention.repeat(1, length // text.cross_attention.shape[1], 1) for text in texts]
 
     def stacked(rows: list[Tensor | None], dtype: torch.dtype) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""Image prompts of recordings: the tiny adapters of a workbench, their tokens, keys and values, and pictures for them."""
+"""Image prompts of recordings: the tiny adapters of a workbench, their tokens, keys and values, and their pictures."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
+from diffusers import UNet2DConditionModel
 from PIL import Image
 
 from fooocus_engine.conditioning.image_prompt import ImagePrompter, pixels
+from fooocus_engine.endpoints.generate.encoders import IMAGE_PROMPT_FILE, image_prompter
 from fooocus_engine.models.image_attention import ImagePrompt
-from fooocus_engine.models.ip_adapter import load_adapter, load_negative
-from fooocus_engine.models.vision_tower import VisionTower
 from tests.golden.compare import exact, picture_error, tensor_error
 from tests.golden.records import Record
-from tests.golden.workbench import Workbench
+from tests.golden.workbench import BASE, Workbench
 
-CPU = torch.device("cpu")
-FILES = {"ip": "ip-adapter-plus_sdxl_vit-h.bin", "face": "ip-adapter-plus-face_sdxl_vit-h.bin"}
+FILES = {"ip": IMAGE_PROMPT_FILE, "face": "ip-adapter-plus-face_sdxl_vit-h.bin"}
 PICTURES = {"ip": "image", "face": "image2_224"}  # which picture of the record ``ip/tokens`` an adapter is shown
 
 KINDS = {"ImagePrompt": "ip", "FaceSwap": "face"}
@@ -31,24 +29,19 @@ def only_image_prompts(settings: Mapping[str, Any]) -> bool:
     return bool(kinds) and kinds <= set(KINDS) and not others and ("FaceSwap" not in kinds or settings["skip_cn"])
 
 
-def requested_prompts(record: Record, workbench: Workbench) -> tuple[ImagePrompt, ...]:
+def requested_prompts(record: Record, workbench: Workbench, unet: UNet2DConditionModel) -> tuple[ImagePrompt, ...]:
     """Those of a request, faces last (image-control.md §4.4)."""
     tasks = sorted(enumerate(record.settings.get("cn", [])), key=lambda task: list(KINDS).index(task[1][3]))
     made = []
     for number, (_, stop, weight, kind) in tasks:
         with Image.open(record.group.folder / record.data["input_png"][f"cn{number}"]) as image:
-            made.append(prompter(workbench, KINDS[kind]).prompt(image.convert("RGB"), weight=weight, stop=stop))
+            made.append(prompter(workbench, unet, KINDS[kind]).prompt(image.convert("RGB"), weight=weight, stop=stop))
     return tuple(made)
 
 
-def prompter(workbench: Workbench, kind: str = "ip") -> ImagePrompter:
+def prompter(workbench: Workbench, unet: UNet2DConditionModel, kind: str = "ip") -> ImagePrompter:
     """The tiny adapter for image prompts or for faces (``face``)."""
-    catalogue = workbench.resources.catalogue
-    return ImagePrompter(
-        VisionTower.load(catalogue.find("clip_vision", "clip_vision_vit_h.safetensors"), CPU, torch.float32),
-        load_adapter(catalogue.find("controlnet", FILES[kind]), CPU, torch.float32),
-        load_negative(catalogue.find("controlnet", "fooocus_ip_negative.safetensors"), CPU, torch.float32),
-    )
+    return image_prompter(FILES[kind], BASE, unet, workbench.resources)
 
 
 def picture(record: Record, name: str) -> Image.Image:
@@ -57,9 +50,9 @@ def picture(record: Record, name: str) -> Image.Image:
 
 def prompts_of(record: Record, workbench: Workbench) -> tuple[ImagePrompt, ...]:
     """The image prompts of a step record, whose tasks are [adapter, stop, weight]."""
-    source = record.group.record("ip/tokens")
+    source, unet = record.group.record("ip/tokens"), workbench.prepared().base.unet
     return tuple(
-        prompter(workbench, kind).prompt(picture(source, PICTURES[kind]), weight=weight, stop=stop)
+        prompter(workbench, unet, kind).prompt(picture(source, PICTURES[kind]), weight=weight, stop=stop)
         for kind, stop, weight in record.settings["tasks"]
     )
 
@@ -67,7 +60,7 @@ def prompts_of(record: Record, workbench: Workbench) -> tuple[ImagePrompt, ...]:
 def token_errors(record: Record, workbench: Workbench) -> Iterator[float]:
     """Errors of the record ``ip/tokens``: features, tokens, first and last keys and values, channels, the resizing."""
     allowed = {"absolute": record.group.tolerance["abs"], "relative": record.group.tolerance.get("rel", 0.0)}
-    made = prompter(workbench)
+    made = prompter(workbench, workbench.prepared().base.unet)
     features = made.tower.features(pixels(picture(record, "image"), made.tower.side))
     prompt = made.prompt(picture(record, "image"), weight=1.0, stop=1.0)
     (first_key, first_value), (last_key, last_value) = prompt.positive[0], prompt.positive[-1]

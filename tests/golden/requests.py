@@ -121,7 +121,7 @@ def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterat
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
         yield from word_errors(record, plan, steered, workbench)
-        prompts, call = requested_prompts(record, workbench), 0
+        prompts, call = requested_prompts(record, workbench, prepared.base.unet), 0
         with freeu_of(prepared.base.unet, plan.guidance.freeu):
             for index, words in enumerate(steered):
                 steps: list[Step] = []
