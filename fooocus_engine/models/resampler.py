@@ -84,7 +84,8 @@ class ResamplerLayer(nn.ModuleList):
         """New latents ``[B, tokens, width]``; ``x [B, N, width]``."""
         attention, feed_forward = self
         latents = latents + attention(x, latents)
-        return latents + feed_forward(latents)
+        new: Tensor = latents + feed_forward(latents)
+        return new
 
 
 class LatentAttention(nn.Module):

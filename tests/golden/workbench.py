@@ -32,15 +32,12 @@ FOLDERS = {  # folder of the recordings' tiny models → models folder
     "expansion": "prompt_expansion/fooocus_expansion",
 }
 ADAPTERS = {
-    "clip_vision_vit_h.safetensors": "clip_vision",
-    "fooocus_ip_negative.safetensors": "controlnet",
-    "ip-adapter-plus_sdxl_vit-h.bin": "controlnet",
-    "ip-adapter-plus-face_sdxl_vit-h.bin": "controlnet",
     "xlvaeapp.pth": "vae_approx",
     "inpaint.fooocus.patch": "inpaint",
     "inpaint_v25.fooocus.patch": "inpaint",
     "inpaint_v26.fooocus.patch": "inpaint",
 }
+IMAGE_PROMPT_ADAPTERS = ("ip-adapter-plus_sdxl_vit-h.bin", "ip-adapter-plus-face_sdxl_vit-h.bin")
 
 
 class Workbench:
@@ -107,7 +104,7 @@ class Workbench:
         for name, target in ADAPTERS.items():
             (models / target).mkdir(exist_ok=True)
             shutil.copy(self._tiny / "adapters" / name, models / target)
-        install_image_prompt_companions(self._tiny / "adapters", models)
+        install_image_prompt_adapters(self._tiny / "adapters", models)
         return models
 
     def _install_refiner(self, base: Path, path: Path) -> None:
@@ -116,16 +113,19 @@ class Workbench:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
 
 
-def install_image_prompt_companions(adapters: Path, models: Path) -> None:
-    """What tensors cannot tell of the tiny vision network and the tiny image-prompt adapters."""
-    vision = models / "clip_vision" / "clip_vision_vit_h"
-    vision.mkdir()
-    shutil.copy(adapters / "clip_vision_config.json", vision / "vision.json")
-    for name in ADAPTERS:
-        if name.startswith("ip-adapter-"):
-            companion = (models / "controlnet" / name).with_suffix("")
-            companion.mkdir()
-            (companion / "resampler.json").write_text(json.dumps({"num_attention_heads": RESAMPLER_HEADS}))
+def install_image_prompt_adapters(adapters: Path, models: Path) -> None:
+    """The tiny vision network and adapters, with what tensors cannot tell of them in companion folders."""
+    vision, control = models / "clip_vision", models / "controlnet"
+    (vision / "clip_vision_vit_h").mkdir(parents=True)
+    shutil.copy(adapters / "clip_vision_vit_h.safetensors", vision)
+    shutil.copy(adapters / "clip_vision_config.json", vision / "clip_vision_vit_h" / "vision.json")
+    control.mkdir(exist_ok=True)
+    shutil.copy(adapters / "fooocus_ip_negative.safetensors", control)
+    for name in IMAGE_PROMPT_ADAPTERS:
+        shutil.copy(adapters / name, control)
+        companion = (control / name).with_suffix("")
+        companion.mkdir()
+        (companion / "resampler.json").write_text(json.dumps({"num_attention_heads": RESAMPLER_HEADS}))
 
 
 def seeded(seed: int) -> torch.Generator:
