@@ -137,10 +137,8 @@ def small_prompt(model: DiffusionModel, *, stop: float, separate: bool = False) 
     generator = torch.Generator().manual_seed(5)
 
     def half() -> KeysValues:
-        widths = layer_widths(model.unet)
-        return tuple(
-            (torch.randn(1, 2, w, generator=generator), torch.randn(1, 2, w, generator=generator)) for w in widths
-        )
+        pairs = (torch.randn(2, 1, 2, width, generator=generator) for width in layer_widths(model.unet))
+        return tuple((k, v) for k, v in pairs)
 
     return ImagePrompt(half(), half(), weight=1.0, stop=stop, separate=separate)
 
@@ -169,7 +167,13 @@ def test_image_prompts_stop_after_as_many_steps_as_in_the_reference():
 @pytest.mark.parametrize("separate", [False, True])
 def test_image_prompts_steer_both_halves_in_one_call_as_in_two(separate: bool):
     stage = recorded()
-    stage = replace(stage, image_prompts=(small_prompt(stage.model, stop=1.0, separate=separate),))
+    # As long as each other: a shorter text is repeated in a call of two, and then has more of the softmax.
+    longer = stage.negative.cross_attention.repeat(1, stage.positive.cross_attention.shape[1] // 77, 1)
+    stage = replace(
+        stage,
+        negative=replace(stage.negative, cross_attention=longer),
+        image_prompts=(small_prompt(stage.model, stop=1.0, separate=separate),),
+    )
     both = UNetDenoiser(stage, TABLES, with_negative=True)(X, 3.0)
     alone = UNetDenoiser(stage, TABLES, with_negative=False)(X, 3.0)
     turned = replace(stage, positive=stage.negative, image_prompts=tuple(map(turned_round, stage.image_prompts)))
