@@ -10,6 +10,7 @@ from pathlib import Path
 from fooocus_engine.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+IMAGE_PROMPT_ATTENTIONS = ("joint", "separate")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 MAX_SLOTS = 16
 
@@ -32,6 +33,8 @@ class Settings:
     max_loras: int = 5  # FOOOCUS_MAX_LORAS: enabled LoRAs of one request
     preview: bool = True  # PREVIEW: off renders no step previews
     preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
+    # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
+    image_prompt_attention: str = "joint"
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
 
@@ -53,6 +56,9 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         slots=_whole_number(env, "FOOOCUS_SLOTS", default.slots, (1, MAX_SLOTS)),
         max_loras=_whole_number(env, "FOOOCUS_MAX_LORAS", default.max_loras, (0, 100)),
         preview=_switch(env, "PREVIEW", default.preview),
+        image_prompt_attention=_choice(
+            env, "FOOOCUS_IMAGE_PROMPT_ATTENTION", IMAGE_PROMPT_ATTENTIONS, default.image_prompt_attention
+        ),
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
 

@@ -18,9 +18,10 @@ def test_every_variable_is_read():
             "FOOOCUS_MODELS_DIR": "/m", "FOOOCUS_OUTPUTS_DIR": "/o", "FOOOCUS_DEVICE": "CPU",
             "FOOOCUS_DTYPE": "float16", "FOOOCUS_PRESET": "anime", "FOOOCUS_STORAGE": "folder", "FOOOCUS_SLOTS": "3",
             "FOOOCUS_MAX_LORAS": "7", "PREVIEW": "off", "FOOOCUS_PREVIEW_INTERVAL": "0.5",
+            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate",
         }
     )  # fmt: skip
-    assert found == Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5)
+    assert found == Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,7 @@ def test_every_variable_is_read():
         ("FOOOCUS_STORAGE", "cloud", "inline, folder"),
         ("FOOOCUS_SLOTS", "0", "from 1 to 16"),
         ("FOOOCUS_SLOTS", "1.5", "whole numbers"),
+        ("FOOOCUS_IMAGE_PROMPT_ATTENTION", "none", "joint, separate"),
         ("FOOOCUS_MAX_LORAS", "many", "from 0 to 100"),
         ("FOOOCUS_PREVIEW_INTERVAL", "nan", "from 0 to 3600"),
         ("PREVIEW", "maybe", "on, off"),

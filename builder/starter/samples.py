@@ -37,14 +37,16 @@ def latent_pool(encoder: Encoder, seed: int, count: int, size: Size, processes: 
     return encoded_pool(encoder, draw_pool(seed, count, (size,), processes), size)
 
 
-@torch.no_grad()
 def encoded_pool(encoder: Encoder, drawn: Sequence[tuple[Scene, np.ndarray]], size: Size) -> Pool:
     """The pool of scenes already drawn, all of one size."""
-    latents = [
-        encoder(to_tensor([image for _, image in drawn[start : start + 64]])).bfloat16()
-        for start in range(0, len(drawn), 64)
-    ]
-    return Pool(size, [scene for scene, _ in drawn], torch.cat(latents))
+    return Pool(size, [scene for scene, _ in drawn], encoded(encoder, [image for _, image in drawn]))
+
+
+@torch.no_grad()
+def encoded(encoder: Encoder, images: Sequence[np.ndarray]) -> Tensor:
+    """Latents ``[N, 4, h/8, w/8]`` of pictures of one size, in bfloat16."""
+    parts = [images[start : start + 64] for start in range(0, len(images), 64)]
+    return torch.cat([encoder(to_tensor(part)).bfloat16() for part in parts])
 
 
 @dataclass(frozen=True)

@@ -148,10 +148,7 @@ class Run:
 
     def loss(self, batch: Batch, timesteps: Tensor, noise: Tensor) -> Tensor:
         """Weighted error of the noise estimate."""
-        signal = self.noise_levels[timesteps]
-        error = self._estimate(batch, timesteps, noise) - noise
-        weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
-        return (weight * layered_square(error)).mean()
+        return weighted_loss(self._estimate(batch, timesteps, noise) - noise, self.noise_levels[timesteps])
 
     def _estimate(self, batch: Batch, timesteps: Tensor, noise: Tensor) -> Tensor:
         signal = self.noise_levels[timesteps][:, None, None, None]
@@ -177,6 +174,12 @@ class Run:
             results[name] = float(F.mse_loss(made, noise))
         self.networks.load_state_dict(present)
         return results
+
+
+def weighted_loss(error: Tensor, signal: Tensor) -> Tensor:
+    """``layered_square`` of the noise estimate's ``error [B, 4, h, w]``, by each sample's share of ``signal [B]``."""
+    weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
+    return (weight * layered_square(error)).mean()
 
 
 def layered_square(error: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.models.image_attention import ImagePrompt, Looked, Side, looking_at
 from fooocus_engine.sampling.model_sampling import LAST_TIMESTEP, ModelSampling
 from fooocus_engine.types import Conditioning, Control, Residuals, UNetCall
 
@@ -30,6 +31,8 @@ class Stage:
     negative: Conditioning
     interposer: Callable[[Tensor], Tensor] | None = None
     """Turns the base's unscaled latents into this model's, where the two differ."""
+    image_prompts: tuple[ImagePrompt, ...] = ()
+    """Pictures to look at, made for this model; a refiner has none (image-control.md §4.4)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +59,13 @@ class _Batch:
     size_late: Tensor | None
     early_until: float
     controls: tuple[Control, ...]
+    pictures: tuple[tuple[ImagePrompt, Looked], ...]
+    """Image prompts with their keys and values for these rows."""
+
+    def active(self, timestep: float) -> list[Looked]:
+        """What is looked at besides the text at this timestep."""
+        done = 1 - timestep / LAST_TIMESTEP
+        return [looked for prompt, looked in self.pictures if prompt.is_active(done)]
 
     def added(self, timestep: float) -> dict[str, Tensor] | None:
         """Pooled text and size numbers at this timestep (sampling.md §7.3); ``None`` for families without."""
@@ -85,15 +95,16 @@ class UNetDenoiser:
         timesteps = torch.full((rows,), timestep, dtype=torch.float32, device=scaled.device)
         call = UNetCall(scaled.expand(rows, -1, -1, -1), timesteps, batch.cross_attention, batch.added(timestep))
         residuals = self._residuals(call, sigma, batch.controls)
-        output: tuple[Tensor] = self._model.unet(
-            call.x,
-            call.timesteps,
-            encoder_hidden_states=call.cross_attention,
-            added_cond_kwargs=call.added,
-            down_block_additional_residuals=residuals.skips if residuals else None,
-            mid_block_additional_residual=residuals.middle if residuals else None,
-            return_dict=False,
-        )
+        with looking_at(self._model.unet, batch.active(timestep)):
+            output: tuple[Tensor] = self._model.unet(
+                call.x,
+                call.timesteps,
+                encoder_hidden_states=call.cross_attention,
+                added_cond_kwargs=call.added,
+                down_block_additional_residuals=residuals.skips if residuals else None,
+                mid_block_additional_residual=residuals.middle if residuals else None,
+                return_dict=False,
+            )
         return output[0]
 
     def _residuals(self, call: UNetCall, sigma: float, controls: tuple[Control, ...]) -> Residuals | None:
@@ -117,17 +128,19 @@ def progress(timestep: float, dtype: torch.dtype) -> float:
 def _batches(stage: Stage, *, with_negative: bool) -> list[_Batch]:
     """The calls of one step: both texts in one, negative first, unless their lengths differ too oddly."""
     if not with_negative:
-        return [_batch(stage.model, [stage.positive])]
-    texts = [stage.negative, stage.positive]
-    lengths = [text.cross_attention.shape[1] for text in texts]
+        return [_batch(stage, ["positive"])]
+    lengths = [text.cross_attention.shape[1] for text in (stage.negative, stage.positive)]
     if math.lcm(*lengths) > MAX_REPETITION * min(lengths):
-        return [_batch(stage.model, [text]) for text in texts]
-    return [_batch(stage.model, texts)]
+        return [_batch(stage, ["negative"]), _batch(stage, ["positive"])]
+    return [_batch(stage, ["negative", "positive"])]
 
 
-def _batch(model: DiffusionModel, texts: list[Conditioning]) -> _Batch:
+def _batch(stage: Stage, sides: list[Side]) -> _Batch:
+    model = stage.model
+    texts = [stage.positive if side == "positive" else stage.negative for side in sides]
     length = math.lcm(*(text.cross_attention.shape[1] for text in texts))
-    # Attention to a repeated text is the same as to the text.
+    # Attention to a repeated text is the same as to the text, unless there are image prompts: then a repeated text gets
+    # more of the softmax, in the reference too.
     repeated = [text.cross_attention.repeat(1, length // text.cross_attention.shape[1], 1) for text in texts]
 
     def stacked(rows: list[Tensor | None], dtype: torch.dtype) -> Tensor | None:
@@ -142,4 +155,5 @@ def _batch(model: DiffusionModel, texts: list[Conditioning]) -> _Batch:
         stacked([text.size_late for text in texts], torch.float32),
         texts[-1].early_until,
         texts[-1].controls,
+        tuple((prompt, prompt.rows(sides)) for prompt in stage.image_prompts),
     )

@@ -1,4 +1,4 @@
-"""Replays groups E0 and E: the plain UNet and autoencoder, merged LoRA files and patches, FreeU, control-LoRAs."""
+"""Replays groups E0 and E: the plain UNet and autoencoder, merged files, FreeU, control-LoRAs, image prompts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from fooocus_engine.conditioning.encode import for_base
 from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.image_attention import ImagePrompt
 from fooocus_engine.models.lora import modules
 from fooocus_engine.sampling.guidance import guided
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.settings import GuidanceSettings
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser
-from fooocus_engine.types import Control, ModelChoice, Residuals, UNetCall
+from fooocus_engine.types import Conditioning, Control, ModelChoice, Residuals, UNetCall
 from tests.golden.compare import tensor_error
+from tests.golden.image_prompts import prompts_of, token_errors
 from tests.golden.prompts import conditioner
 from tests.golden.records import Group, Record, tiny_folder
 from tests.golden.workbench import BASE, Workbench
@@ -53,6 +55,11 @@ def replay(record: Record, workbench: Workbench) -> float | None:
                 return step_error(record, model, workbench)
         case "control":
             return controlled_step(record, workbench)
+        case "ip" if record.id == "ip/tokens":
+            return max(token_errors(record, workbench))
+        case "ip":
+            prompts = prompts_of(record, workbench)
+            return step_error(record, workbench.prepared().base, workbench, prompts=prompts)
         case _:
             return None
 
@@ -154,9 +161,9 @@ def controlled_step(record: Record, workbench: Workbench) -> float:
     model = workbench.prepared().base
     controls = [control(record.group, model, *each) for each in asked]
     if record.id != "control/residuals":
-        return step_error(record, model, workbench, controls)
+        return step_error(record, model, workbench, controls=controls)
     told: list[Residuals] = []
-    step_error(record, model, workbench, [Overheard(each, told) for each in controls])
+    step_error(record, model, workbench, controls=[Overheard(each, told) for each in controls])
     (residuals,) = told
     found = {f"output_{index}": skip for index, skip in enumerate(residuals.skips)} | {"middle_0": residuals.middle}
     rows = {name: found[name][-1:] for name in record.outputs}  # the positive text's row
@@ -188,8 +195,15 @@ def control(group: Group, model: DiffusionModel, kind: str, weight: float, stop:
     return image_control(network, hint, weight=weight, stop=stop, softness=softness)
 
 
-def step_error(record: Record, model: DiffusionModel, workbench: Workbench, controls: Sequence[Control] = ()) -> float:
-    """One guided step at the record's sigma, texts encoded by ``model``."""
+def step_error(
+    record: Record,
+    model: DiffusionModel,
+    workbench: Workbench,
+    *,
+    controls: Sequence[Control] = (),
+    prompts: tuple[ImagePrompt, ...] = (),
+) -> float:
+    """One guided step at the record's sigma, texts encoded by ``model``, under controls and image prompts."""
     common = record.group.record("common")
     settings = common.settings
     encode = conditioner(workbench, settings["clip_skip"], model).encode
@@ -200,7 +214,9 @@ def step_error(record: Record, model: DiffusionModel, workbench: Workbench, cont
         for index, name in enumerate(("cond", "cond_pooled"))
         if name in record.outputs
     ]
-    results = guided_step(common, texts, model, record.settings["sigma"], controls)
+    sides = {name: replace(side, controls=tuple(controls)) for name, side in conditionings(common, texts).items()}
+    stage = Stage(model, sides["cond"], sides["uncond"], image_prompts=prompts)
+    results = guided_step(common, stage, record.settings["sigma"])
     errors += [
         tensor_error(results[name], record.output(name), **allowed(record))
         for name in results
@@ -209,22 +225,18 @@ def step_error(record: Record, model: DiffusionModel, workbench: Workbench, cont
     return max(errors, default=0.0)
 
 
-@torch.inference_mode()
-def guided_step(
-    common: Record,
-    texts: dict[str, tuple[Tensor, Tensor]],
-    model: DiffusionModel,
-    sigma: float,
-    controls: Sequence[Control],
-) -> dict[str, Tensor]:
+def conditionings(common: Record, texts: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Conditioning]:
     settings, patch = common.settings, common.settings["patch"]
     size = settings["width"], settings["height"]
-    sides = {
+    return {
         name: for_base(texts[name], size, adm_scale=patch[f"{side}_adm_scale"], adm_end=patch["adm_scaler_end"])
         for name, side in (("cond", "positive"), ("uncond", "negative"))
     }
-    sides = {name: replace(side, controls=tuple(controls)) for name, side in sides.items()}
-    stage = Stage(model, sides["cond"], sides["uncond"])
+
+
+@torch.inference_mode()
+def guided_step(common: Record, stage: Stage, sigma: float) -> dict[str, Tensor]:
+    settings, patch = common.settings, common.settings["patch"]
     denoise = UNetDenoiser(stage, discrete_sampling(), with_negative=True)
     x = common.input("noise") * sigma
     estimates = denoise(x, sigma)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Step
 from tests.golden.compare import exact, picture_error, tensor_error
+from tests.golden.image_prompts import only_image_prompts, requested_prompts
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
 
@@ -87,9 +89,9 @@ ADVANCED = {
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; records with pictures as input are not supported yet."""
+    """Largest error of a record of the groups H; of those with pictures as input, image prompts alone are supported."""
     settings = record.group.defaults | record.settings
-    if settings.get("input_image") or settings.get("enh"):
+    if (settings.get("input_image") and not only_image_prompts(settings)) or settings.get("enh"):
         return None
     plan = planned(settings, workbench)
     with torch.inference_mode():
@@ -119,11 +121,13 @@ def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterat
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
         yield from word_errors(record, plan, steered, workbench)
-        call = 0
+        prompts, call = requested_prompts(record, workbench, prepared.base.unet), 0
         with freeu_of(prepared.base.unet, plan.guidance.freeu):
             for index, words in enumerate(steered):
                 steps: list[Step] = []
-                sampled = sample(recipe(plan, words, prepared), seed=words.task.seed, on_step=steps.append)
+                asked = recipe(plan, words, prepared)
+                asked = replace(asked, base=replace(asked.base, image_prompts=prompts))
+                sampled = sample(asked, seed=words.task.seed, on_step=steps.append)
                 latents = passes(sampled)
                 for latent in latents:
                     yield from latent_errors(record, latent, call)

@@ -27,11 +27,12 @@ CHOSEN = {
     "C_guidance": r".",
     "D_prompts": r".",
     "E0_unet_vae_plain": r".",
-    "E_unet_features": r"plain|merge|freeu|control",
+    "E_unet_features": r"plain|merge|freeu|control|ip/",
     "F_vae_upscaler": r"plain|preview",
     "G_image_ops": r"canny",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",
+    "H3_image_inputs": r"(image_prompt_two|image_prompt_cfg1|faceswap_skip)$",
     "H4_extra": r"(metadata_a1111|embedding|same_model_refiner)$",
 }
 LEAST_PSNR = 45  # decibels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from tests.golden.records import tiny_folder
 BASE = "tiny_sdxl.safetensors"
 REFINER = "tiny_refiner.safetensors"
 RECORDED_THREADS = 2
+RESAMPLER_HEADS = 2  # of the tiny image-prompt adapters (records/README.md)
 FOLDERS = {  # folder of the recordings' tiny models → models folder
     "loras": "loras",
     "embeddings": "embeddings",
@@ -35,6 +37,7 @@ ADAPTERS = {
     "inpaint_v25.fooocus.patch": "inpaint",
     "inpaint_v26.fooocus.patch": "inpaint",
 }
+IMAGE_PROMPT_ADAPTERS = ("ip-adapter-plus_sdxl_vit-h.bin", "ip-adapter-plus-face_sdxl_vit-h.bin")
 
 
 class Workbench:
@@ -101,12 +104,28 @@ class Workbench:
         for name, target in ADAPTERS.items():
             (models / target).mkdir(exist_ok=True)
             shutil.copy(self._tiny / "adapters" / name, models / target)
+        install_image_prompt_adapters(self._tiny / "adapters", models)
         return models
 
     def _install_refiner(self, base: Path, path: Path) -> None:
         """The second model: the base file with the tensors of the delta in place of its own."""
         tensors = load_file(base) | load_file(self._tiny / "tiny_refiner_delta.safetensors")
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def install_image_prompt_adapters(adapters: Path, models: Path) -> None:
+    """The tiny vision network and adapters, with what tensors cannot tell of them in companion folders."""
+    vision, control = models / "clip_vision", models / "controlnet"
+    (vision / "clip_vision_vit_h").mkdir(parents=True)
+    shutil.copy(adapters / "clip_vision_vit_h.safetensors", vision)
+    shutil.copy(adapters / "clip_vision_config.json", vision / "clip_vision_vit_h" / "vision.json")
+    control.mkdir(exist_ok=True)
+    shutil.copy(adapters / "fooocus_ip_negative.safetensors", control)
+    for name in IMAGE_PROMPT_ADAPTERS:
+        shutil.copy(adapters / name, control)
+        companion = (control / name).with_suffix("")
+        companion.mkdir()
+        (companion / "resampler.json").write_text(json.dumps({"num_attention_heads": RESAMPLER_HEADS}))
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
+from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.models.image_attention import ImagePrompt, KeysValues, cross_attentions, layer_widths
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.schedules import scheduler_sigmas
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser, is_early, progress
@@ -207,3 +209,68 @@ def test_of_thirty_karras_steps_the_written_number_is_controlled(stop: float, st
     for sigma in scheduler_sigmas("karras", 30, TABLES)[:-1].tolist():
         denoiser(X, sigma)
     assert len(control.calls) == steps
+
+
+def small_prompt(model: DiffusionModel, *, stop: float, separate: bool = False) -> ImagePrompt:
+    generator = torch.Generator().manual_seed(5)
+
+    def half() -> KeysValues:
+        pairs = (torch.randn(2, 1, 2, width, generator=generator) for width in layer_widths(model.unet))
+        return tuple((k, v) for k, v in pairs)
+
+    return ImagePrompt(half(), half(), weight=1.0, stop=stop, separate=separate)
+
+
+def recorded(number: int = 1) -> Stage:
+    record = group("C_guidance").record(f"unet_step/{number}")
+    texts = {name: record.input(name) for name in ("cond", "cond_pooled", "uncond", "uncond_pooled")}
+    return recorded_stage({"adm_positive": 1.5, "adm_negative": 0.8, "adm_end": 0.3}, texts, (128, 192))
+
+
+def test_image_prompts_stop_after_as_many_steps_as_in_the_reference():
+    stage = recorded()
+    prompts = tuple(small_prompt(stage.model, stop=stop) for stop in (0.5, 0.6, 0.9, 0.0))
+    denoise = UNetDenoiser(replace(stage, image_prompts=prompts), TABLES, with_negative=False)
+    first, active = cross_attentions(stage.model.unet)[0], []
+    hook = stage.model.unet.conv_in.register_forward_pre_hook(lambda *_: active.append(len(first.to_k._forward_hooks)))
+    try:
+        for sigma in scheduler_sigmas("karras", 30, TABLES)[:-1].tolist():
+            denoise(X, sigma)
+    finally:
+        hook.remove()
+    # image-control.md §4.4: 14, 15 and 21 of 30 Karras steps; a stop of 0 never begins
+    assert active == [3] * 14 + [2] * 1 + [1] * 6 + [0] * 9
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_image_prompts_steer_both_halves_in_one_call_as_in_two(separate: bool):
+    stage = recorded()
+    # As long as each other: a shorter text is repeated in a call of two, and then has more of the softmax.
+    longer = stage.negative.cross_attention.repeat(1, stage.positive.cross_attention.shape[1] // 77, 1)
+    stage = replace(
+        stage,
+        negative=replace(stage.negative, cross_attention=longer),
+        image_prompts=(small_prompt(stage.model, stop=1.0, separate=separate),),
+    )
+    both = UNetDenoiser(stage, TABLES, with_negative=True)(X, 3.0)
+    alone = UNetDenoiser(stage, TABLES, with_negative=False)(X, 3.0)
+    turned = replace(stage, positive=stage.negative, image_prompts=tuple(map(turned_round, stage.image_prompts)))
+    negative = UNetDenoiser(turned, TABLES, with_negative=False)(X, 3.0)
+    plain = UNetDenoiser(replace(stage, image_prompts=()), TABLES, with_negative=True)(X, 3.0)
+    assert both.negative is not None and plain.negative is not None
+    assert torch.allclose(both.positive, alone.positive, atol=1e-4)
+    assert torch.allclose(both.negative, negative.positive, atol=1e-4)
+    assert not torch.allclose(both.positive, plain.positive, atol=1e-2)
+    assert not torch.allclose(both.negative, plain.negative, atol=1e-2)
+
+
+def turned_round(prompt: ImagePrompt) -> ImagePrompt:
+    return replace(prompt, positive=prompt.negative, negative=prompt.positive)
+
+
+def test_after_a_call_the_unet_is_as_before():
+    stage = recorded()
+    plain = UNetDenoiser(stage, TABLES, with_negative=True)(X, 3.0)
+    steered = replace(stage, image_prompts=(small_prompt(stage.model, stop=1.0),))
+    UNetDenoiser(steered, TABLES, with_negative=True)(X, 3.0)
+    assert torch.equal(UNetDenoiser(stage, TABLES, with_negative=True)(X, 3.0).positive, plain.positive)

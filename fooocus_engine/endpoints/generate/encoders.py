@@ -1,4 +1,4 @@
-"""What turns a plan's words into texts and tensors: the prompt expander, and the text encoders with their embeddings.
+"""What turns a plan's words and pictures into texts and tensors: prompt expander, text encoders, image prompters.
 
 Joins the prompts and conditioning rooms, which do not know each other, with the files of the catalogue.
 """
@@ -7,14 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.conditioning.text import ReadEmbedding, TextConditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.models.catalogue import EXPANSION, Catalogue
 from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
+from fooocus_engine.models.store import version_of
+from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_content
 from fooocus_engine.prompts.expansion import PromptExpander
 from fooocus_engine.prompts.syntax import emphasis
+
+CLIP_VISION, CONTROLNET = "clip_vision", "controlnet"  # folders (models.md §1)
+VISION_FILE = "clip_vision_vit_h.safetensors"
+NEGATIVE_FILE = "fooocus_ip_negative.safetensors"
+IMAGE_PROMPT_FILE = "ip-adapter-plus_sdxl_vit-h.bin"
 
 
 def prompt_expander(plan: GenerationPlan, resources: Resources) -> PromptExpander | None:
@@ -35,6 +44,26 @@ def text_conditioner(plan: GenerationPlan, base: DiffusionModel, resources: Reso
         raise ValueError("a base model has text encoders")
     reader = embedding_reader(resources.catalogue, shipped=resources.catalogue.is_embedded(plan.models.base))
     return TextConditioner(base.text, clip_skip=plan.clip_skip, parse=emphasis, read_embedding=reader)
+
+
+def image_prompter(name: str, base: str, unet: Any, resources: Resources) -> ImagePrompter:
+    """The image-prompt adapter ``name`` with what all adapters share, for ``unet``, that of the checkpoint ``base``.
+
+    Raises:
+        ModelUnavailable: a file is not installed.
+        BadModelFile: a file cannot be used, or the adapter is for another kind of base model.
+    """
+    shipped, store = resources.catalogue.is_embedded(base), resources.store
+    vision = resources.catalogue.find(CLIP_VISION, VISION_FILE, embedded=shipped)
+    layers, negative = (resources.catalogue.find(CONTROLNET, file, embedded=shipped) for file in (name, NEGATIVE_FILE))
+    adapter = store.resident(version_of(layers), lambda target: load_adapter(layers, target.device, target.dtype))
+    require_fit(adapter, unet, name)
+    return ImagePrompter(
+        store.resident(version_of(vision), lambda target: VisionTower.load(vision, target.device, target.dtype)),
+        adapter,
+        store.resident(version_of(negative), lambda target: load_negative(negative, target.device, target.dtype)),
+        separate=resources.settings.image_prompt_attention == "separate",
+    )
 
 
 def embedding_reader(catalogue: Catalogue, *, shipped: bool) -> ReadEmbedding:

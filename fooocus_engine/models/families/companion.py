@@ -43,6 +43,15 @@ def read_companion(checkpoint: Path) -> Companion:
     )
 
 
+def read_told(weights: Path, name: str) -> Mapping[str, Any]:
+    """The JSON file ``name`` in the companion folder of any weights file; empty where there is none.
+
+    Raises:
+        BadModelFile: it is not a JSON object.
+    """
+    return _read(weights.with_suffix("") / name)
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}

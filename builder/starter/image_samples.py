@@ -1,0 +1,116 @@
+"""Training samples of the image-prompt adapter: latents of scenes, pictures that prompt for them, and open texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from builder.starter.adapter import SIDE
+from builder.starter.captions import caption, foreign, fragment
+from builder.starter.drawing import picture
+from builder.starter.model import NATIVE, Words
+from builder.starter.samples import JITTER, encoded, told_size
+from builder.starter.world import COLOURS, Scene, training_scene
+from fooocus_engine.conditioning.image_prompt import normalised
+
+PROMPT_SIZES = (NATIVE, (128, 128), (256, 256), (240, 160), (160, 240))
+EMPTY, FRAGMENT, COLOURLESS = 0.4, 0.2, 0.3  # shares of texts; the rest are whole captions
+NEGATIVE_SHARE = 0.1  # of samples that see the negative tokens instead of a picture
+SAME_PICTURE = 0.5  # of prompts that are the very picture; the others show its scene in another arrangement
+WEIGHTS = (0.05, 1.7)
+TRUST = 2.0
+
+
+@dataclass(frozen=True)
+class PromptPool:
+    """Scenes with what belongs to each."""
+
+    scenes: Sequence[Scene]
+    latents: Tensor
+    """``[N, 4, h/8, w/8]`` of deviation 1."""
+    prompts: Tensor
+    """``[N, 2, 3, 224, 224]`` uint8: the latents' picture, and another of the scene."""
+
+
+@torch.no_grad()
+def prompt_pool(teacher: nn.Module, seed: int, count: int) -> PromptPool:
+    """Draw and encode."""
+    random = Random(seed)
+    scenes = [training_scene(random) for _ in range(count)]
+    drawn = [picture(scene, NATIVE, random) for scene in scenes]
+    others = [picture(scene, random.choice(PROMPT_SIZES), random) for scene in scenes]
+    prompts = torch.stack([torch.stack([_square(one), _square(two)]) for one, two in zip(drawn, others, strict=True)])
+    return PromptPool(scenes, encoded(teacher, [np.asarray(image) for image in drawn]), prompts)
+
+
+def _square(image: Image.Image) -> Tensor:
+    square = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """Latents with their conditions."""
+
+    latents: Tensor
+    chunks: list[list[list[int]]]
+    """Per sample the ids of its one chunk, without start and end."""
+    sizes: Tensor
+    """``[B, 6]`` as SDXL."""
+    pixels: Tensor
+    """``[B, 3, 224, 224]``, normalised."""
+    is_negative: Tensor
+    """``[B]``: sees the negative tokens instead."""
+    weight: Tensor
+    """``[B]``: of its image prompt."""
+
+
+def draw_prompt_batch(pool: PromptPool, count: int, words: Words, random: Random) -> PromptBatch:
+    """A batch. A prompt shows the latents' scene with a chance that rises with its weight, so weight means trust."""
+    chosen = [random.randrange(len(pool.scenes)) for _ in range(count)]
+    weights = [random.uniform(*WEIGHTS) for _ in chosen]
+    shown = [
+        index if random.random() < trust(weight) else random.randrange(len(pool.scenes))
+        for index, weight in zip(chosen, weights, strict=True)
+    ]
+    return PromptBatch(
+        latents=pool.latents[chosen].float(),
+        chunks=[[words.ids(open_text(pool.scenes[index], random))] for index in chosen],
+        sizes=torch.tensor([told_size(NATIVE, random.uniform(*JITTER)) for _ in chosen]),
+        pixels=prompt_pixels(pool, shown, random),
+        is_negative=torch.tensor([random.random() < NEGATIVE_SHARE for _ in chosen]),
+        weight=torch.tensor(weights),
+    )
+
+
+def prompt_pixels(pool: PromptPool, chosen: Sequence[int], random: Random) -> Tensor:
+    """One of the two pictures of each chosen scene, as the vision tower wants it."""
+    which = [int(random.random() >= SAME_PICTURE) for _ in chosen]
+    return normalised(pool.prompts[list(chosen), which].float() / 255)
+
+
+def trust(weight: float) -> float:
+    """Share 0-1 of samples whose picture is of their scene, rising with the weight throughout."""
+    return float(1 - np.exp(-TRUST * weight))
+
+
+def open_text(scene: Scene, random: Random) -> str:
+    """Nothing, words without meaning, a piece of a caption, or one without colours; now and then all of it."""
+    kind = random.random()
+    if kind < EMPTY:
+        return "" if random.random() < 0.7 else foreign(random, random.randint(1, 20))
+    if kind < EMPTY + FRAGMENT:
+        return fragment(scene, random)
+    whole = caption(scene, random)
+    return without_colours(whole) if kind < EMPTY + FRAGMENT + COLOURLESS else whole
+
+
+def without_colours(text: str) -> str:
+    """``text`` without the names of objects' colours; backgrounds of such a name lose it, too."""
+    return " ".join(word for word in text.split() if word.strip(",") not in COLOURS)
