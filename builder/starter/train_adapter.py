@@ -8,7 +8,6 @@ Needs ``diffusion.pt`` and ``autoencoder.pt`` of a work folder. First the vision
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -114,9 +113,9 @@ class Run:
         write_files(self.adapter, self.given.models)
 
     def _stage(self, name: str, advance: Callable[[], float], kept: PromptPool) -> None:
-        log, saved, parent = Log(self.given.work / f"{name}.csv"), time.monotonic(), os.getppid()
+        log, saved = Log(self.given.work / f"{name}.csv"), time.monotonic()
         last = False
-        while not last and os.getppid() == parent:  # an orphan would overwrite a later run's state
+        while not last:
             loss = advance()
             step, end = (self.tower_step, self.given.tower) if name == "tower" else (self.step, self.given.steps)
             log.add(step, loss=loss)
