@@ -23,7 +23,7 @@ from builder.starter.progress import Log
 from builder.starter.upscaling import gain, held_out_pairs
 from fooocus_engine.models.catalogue import UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
-from fooocus_engine.models.upscaler import COLOURS, SCALE, Trunk, Upscaler, UpscalerNetwork
+from fooocus_engine.models.upscaler import COLOURS, SCALE, Upscaler, UpscalerNetwork
 
 SIZES = ((768, 768), (256, 256), (512, 512), (768, 512), (384, 384), (512, 768))  # of the large pictures
 PLACES = 3  # looked at for a crop; the most varied one is taken, because most of a picture is plain
@@ -71,6 +71,7 @@ def train(given: argparse.Namespace) -> UpscalerNetwork:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
+        keep_colours(network)
         log.add(step, loss=float(loss.detach()))
         if step + 1 == given.steps or time.monotonic() - saved > SAVE_EVERY_S:
             log.add(step, gain=gain(Upscaler(network, torch.device("cpu"), torch.float32), pairs))
@@ -80,23 +81,34 @@ def train(given: argparse.Namespace) -> UpscalerNetwork:
     return network
 
 
-@torch.no_grad()
 def new_network(features: int, growth: int, blocks: int) -> UpscalerNetwork:
-    """A network that enlarges by repetition, so that only what is missing has to be learned.
-
-    Three of the features carry the colours through every convolution outside of the blocks.
-    """
+    """A network that enlarges by repetition, so that only what is missing has to be learned."""
     network = UpscalerNetwork(features=features, growth=growth, blocks=blocks)
-    for module in network.model:
-        if isinstance(module, Trunk):
-            for parameter in module.sub[-1].parameters():
-                parameter.zero_()
-        elif isinstance(module, nn.Conv2d):
-            module.weight[:COLOURS] = 0
-            module.weight[:COLOURS, :COLOURS, 1, 1] = torch.eye(COLOURS)
-            if module.bias is not None:
-                module.bias[:COLOURS] = 0
+    for parameter in network.model[-1].parameters():
+        parameter.detach().zero_()
+    keep_colours(network)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@torch.no_grad()
+def keep_colours(network: UpscalerNetwork) -> None:
+    """Have three features hand the colours on as they are, and all others see only how neighbours differ.
+
+    Then whatever is learned is added to a repetition, and alike for all colours, those that the world lacks included.
+    """
+    outer = [module for module in network.model if isinstance(module, nn.Conv2d)]
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            if module is outer[0]:
+                module.weight.sub_(module.weight.mean((2, 3), keepdim=True))
+            else:
+                module.weight[:, :COLOURS] = 0
+    *_, end_of_trunk = network.get_submodule("model.1.sub").children()
+    for module in (*outer[:-1], end_of_trunk):
+        for parameter in module.parameters():
+            parameter[:COLOURS] = 0
+    for module in outer:
+        module.weight[:COLOURS, :COLOURS, 1, 1] = torch.eye(COLOURS)
 
 
 def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
