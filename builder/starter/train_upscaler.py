@@ -6,6 +6,7 @@ Writes a file of the published kind: a torch-saved state dict in old-style ESRGA
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import time
 from collections.abc import Sequence
@@ -23,12 +24,13 @@ from builder.starter.progress import Log
 from builder.starter.upscaling import gain, held_out_pairs
 from fooocus_engine.models.catalogue import UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
-from fooocus_engine.models.upscaler import COLOURS, SCALE, Upscaler, UpscalerNetwork
+from fooocus_engine.models.upscaler import COLOURS, SCALE, SLOPE, Upscaler, UpscalerNetwork
 
 SIZES = ((768, 768), (256, 256), (512, 512), (768, 512), (384, 384), (512, 768))  # of the large pictures
 PLACES = 3  # looked at for a crop; the most varied one is taken, because most of a picture is plain
 RECOLOURED, MIXED, BY_LANCZOS = 1 / 4, 1 / 6, 1 / 4  # shares of the crops
 RATE = 1e-3
+SMALL = 0.02  # error below which its square counts, so that plain areas do not outweigh edges
 SAVE_EVERY_S = 90
 
 
@@ -41,7 +43,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--growth", type=int, default=16)
     parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--side", type=int, default=32, help="pixels of a crop before it is enlarged")
     parser.add_argument("--pool", type=int, default=600, help="pictures that a run draws")
     parser.add_argument("--threads", type=int, default=1)
@@ -60,7 +62,7 @@ def train(given: argparse.Namespace) -> UpscalerNetwork:
     done = resume(path, network, optimiser)
     random = Random(1000 + done)
     pool = [drawn for _, drawn in draw_pool(20 + done, given.pool, SIZES, processes=1)]
-    pairs = held_out_pairs(10, seed=8)
+    pairs = held_out_pairs(3, seed=8)
     log = Log(given.work / "upscaler.csv")
     saved = time.monotonic()
     for step in range(done, given.steps):
@@ -71,44 +73,52 @@ def train(given: argparse.Namespace) -> UpscalerNetwork:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        keep_colours(network)
+        blind(network)
         log.add(step, loss=float(loss.detach()))
         if step + 1 == given.steps or time.monotonic() - saved > SAVE_EVERY_S:
-            log.add(step, gain=gain(Upscaler(network, torch.device("cpu"), torch.float32), pairs))
+            log.add(step, gain=gain(Upscaler(whole(network), torch.device("cpu"), torch.float32), pairs))
             log.flush()
             save(path, network, optimiser, step + 1)
             saved = time.monotonic()
-    return network
+    return whole(network)
 
 
 def new_network(features: int, growth: int, blocks: int) -> UpscalerNetwork:
-    """A network that enlarges by repetition, so that only what is missing has to be learned."""
+    """A network that makes nothing yet: in training it tells what a repetition of the pixels lacks."""
     network = UpscalerNetwork(features=features, growth=growth, blocks=blocks)
-    for parameter in network.model[-1].parameters():
-        parameter.detach().zero_()
-    keep_colours(network)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 or name.startswith("model.10."):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.kaiming_normal_(parameter, a=SLOPE)
+    blind(network)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 @torch.no_grad()
-def keep_colours(network: UpscalerNetwork) -> None:
-    """Have three features hand the colours on as they are, and all others see only how neighbours differ.
+def blind(network: UpscalerNetwork) -> None:
+    """Have the network see only how neighbours differ, and keep three features idle for ``whole``.
 
-    Then whatever is learned is added to a repetition, and alike for all colours, those that the world lacks included.
+    So what it learns is alike for all colours, those that the world lacks included.
     """
-    outer = [module for module in network.model if isinstance(module, nn.Conv2d)]
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            if module is outer[0]:
-                module.weight.sub_(module.weight.mean((2, 3), keepdim=True))
-            else:
-                module.weight[:, :COLOURS] = 0
-    *_, end_of_trunk = network.get_submodule("model.1.sub").children()
+    first, *rest = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first.weight.sub_(first.weight.mean((2, 3), keepdim=True))
+    for module in rest:
+        module.weight[:, :COLOURS] = 0
+
+
+@torch.no_grad()
+def whole(network: UpscalerNetwork) -> UpscalerNetwork:
+    """A copy whose three idle features hand the colours on, so that it adds what it makes to a repetition itself."""
+    copied = copy.deepcopy(network)
+    outer = [module for module in copied.model if isinstance(module, nn.Conv2d)]
+    *_, end_of_trunk = copied.get_submodule("model.1.sub").children()
     for module in (*outer[:-1], end_of_trunk):
         for parameter in module.parameters():
             parameter[:COLOURS] = 0
     for module in outer:
         module.weight[:COLOURS, :COLOURS, 1, 1] = torch.eye(COLOURS)
+    return copied
 
 
 def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
@@ -134,10 +144,14 @@ def rate(step: int, steps: int) -> float:
 
 
 def crop_loss(network: nn.Module, low: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute error of a batch of crops; ``low [B, 3, s, s]``, ``truth [B, 3, 4s, 4s]``."""
+    """Mean absolute error of crops, squared where it is small; ``low [B, 3, s, s]``, ``truth [B, 3, 4s, 4s]``.
+
+    Small differences are left out of half precision: the network's output is added to the repetition in float32.
+    """
     with torch.autocast("cpu", torch.bfloat16):
-        made = network(low.contiguous(memory_format=torch.channels_last))
-    return F.l1_loss(made.float(), truth)
+        lacking = network(low.contiguous(memory_format=torch.channels_last))
+    made = F.interpolate(low, scale_factor=SCALE) + lacking.float()
+    return F.smooth_l1_loss(made, truth, beta=SMALL)
 
 
 def draw_batch(pool: Sequence[np.ndarray], count: int, side: int, random: Random) -> tuple[Tensor, Tensor]:

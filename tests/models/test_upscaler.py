@@ -9,12 +9,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from fooocus_engine.errors import BadModelFile, GpuOutOfMemory, ModelUnavailable
+from fooocus_engine.models.catalogue import EMBEDDED, UPSCALERS
+from fooocus_engine.models.store import UPSCALER_FILE
 from fooocus_engine.models.upscaler import Upscaler, UpscalerNetwork
 from tests.golden.compare import picture_error
 from tests.golden.records import OWN_RECORDS
 from tests.models.tiny import CPU, group
 
-FILE = OWN_RECORDS / "tiny" / "adapters" / "fooocus_upscaler_s409985e5.bin"
+FILE = OWN_RECORDS / "tiny" / "adapters" / UPSCALER_FILE
+SHIPPED = EMBEDDED / UPSCALERS / UPSCALER_FILE
 CENTRE = (..., 1, 1)  # of a 3×3 kernel
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (19, 30, 3), np.uint8))
 
@@ -46,11 +49,6 @@ def passing_on() -> UpscalerNetwork:
     return network
 
 
-def doubled(x):
-    """Four times as large, by repetition."""
-    return F.interpolate(x, scale_factor=4)
-
-
 class Repeating(nn.Module):
     """Enlarges by repetition, as long as a tile has at most ``limit`` pixels a side; notes the tiles it was given."""
 
@@ -63,7 +61,7 @@ class Repeating(nn.Module):
         self.tiles.append(tuple(x.shape[-2:]))
         if max(x.shape[-2:]) > self.limit:
             raise torch.OutOfMemoryError("out of memory")
-        return doubled(x)
+        return F.interpolate(x, scale_factor=4)
 
 
 def repeating(limit=10_000):
@@ -119,16 +117,16 @@ def test_levels_are_cut_off_and_not_rounded():
 
 def test_a_picture_in_tiles_is_that_of_one_piece():
     image = PICTURE.resize((300, 170), Image.Resampling.BICUBIC)
-    whole, upscaler = load(FILE), load(FILE)
+    whole = load(SHIPPED)
 
-    def small_device(x):
+    def with_little_memory(x):
         if max(x.shape[-2:]) > 128:
             raise torch.OutOfMemoryError("out of memory")
         return whole.network(x)
 
-    tiled = Upscaler(small_device, CPU.device, torch.float32).enlarge(image)
-    difference = np.abs(np.array(tiled, int) - np.array(upscaler.enlarge(image), int))
-    assert difference.max() <= 2  # levels: where a tile ends, the weight of what it does not see is small
+    tiled = Upscaler(with_little_memory, CPU.device, torch.float32).enlarge(image)
+    difference = np.abs(np.array(tiled, int) - np.array(whole.enlarge(image), int))
+    assert difference.max() <= 2  # levels: what a tile does not see counts for little, and only near its edge
 
 
 def test_tiles_overlap_by_32_pixels_and_are_cut_at_the_border():

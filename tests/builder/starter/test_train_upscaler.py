@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from builder.starter.train_upscaler import draw_batch, main, new_network, rate, reduced
+from builder.starter.train_upscaler import blind, crop_loss, draw_batch, main, new_network, rate, reduced, whole
 from fooocus_engine.models.catalogue import UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
-from fooocus_engine.models.upscaler import Upscaler
+from fooocus_engine.models.upscaler import Upscaler, UpscalerNetwork
 
 
 def test_an_untrained_network_enlarges_by_repetition():
     x = torch.rand(1, 3, 6, 5, generator=torch.Generator().manual_seed(0))
-    made = new_network(features=8, growth=4, blocks=2)(x)
-    torch.testing.assert_close(made, F.interpolate(x, scale_factor=4))
+    network = new_network(features=8, growth=4, blocks=2)
+    assert torch.equal(network(x), torch.zeros(1, 3, 24, 20))
+    torch.testing.assert_close(whole(network)(x), F.interpolate(x, scale_factor=4))
 
 
 def test_every_part_of_an_untrained_network_can_learn_after_a_step():
@@ -30,8 +31,39 @@ def test_every_part_of_an_untrained_network_can_learn_after_a_step():
         optimiser.zero_grad()
         (network(torch.rand(1, 3, 8, 8)) - 0.2).square().mean().backward()
         optimiser.step()
+        blind(network)
     gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
     assert [name for name, gradient in gradients.items() if gradient is None or not gradient.any()] == []
+
+
+def perturbed() -> UpscalerNetwork:
+    """As a training might leave it."""
+    network = new_network(features=6, growth=3, blocks=1)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    blind(network)
+    return network
+
+
+def test_the_whole_network_adds_what_is_learned_to_a_repetition():
+    network, x = perturbed(), torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    lacking = network(x)
+    assert lacking.abs().max() > 0.01
+    torch.testing.assert_close(whole(network)(x), F.interpolate(x, scale_factor=4) + lacking)
+
+
+def test_what_is_learned_is_alike_for_all_colours():
+    network, x = perturbed(), torch.rand(1, 3, 44, 44, generator=torch.Generator().manual_seed(0))
+    middle = (..., slice(84, 92), slice(84, 92))  # sees no border: 15 + 3 pixels of the input to each side
+    shift = torch.tensor([0.3, -0.1, 0.05]).reshape(3, 1, 1)
+    torch.testing.assert_close(network(x + shift)[middle], network(x)[middle], atol=1e-5, rtol=0)  # float32
+
+
+def test_half_precision_blurs_only_what_is_learned():
+    truth = torch.full((1, 3, 32, 32), 0.7)  # no bfloat16 number
+    assert crop_loss(new_network(features=4, growth=2, blocks=1), truth[..., :8, :8], truth) == 0
 
 
 def test_a_batch_holds_crops_and_their_reductions():
@@ -87,4 +119,5 @@ def test_a_stopped_training_goes_on_and_writes_a_file_that_the_engine_reads(run,
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     assert stored.keys() == {name.replace("RDB", "residual_block_") for name in after["network"]}
     read = Upscaler.load(path, torch.device("cpu"), torch.float32).network.state_dict()
-    assert all(torch.equal(value, after["network"][name].half().float()) for name, value in read.items())
+    learned = after["network"]["model.1.sub.0.RDB1.conv2.0.weight"]
+    assert torch.equal(read["model.1.sub.0.RDB1.conv2.0.weight"], learned.half().float())
