@@ -27,7 +27,7 @@ from fooocus_engine.models.store import UPSCALER_FILE
 from fooocus_engine.models.upscaler import COLOURS, SCALE, SLOPE, Upscaler, UpscalerNetwork
 
 SIZES = ((768, 768), (256, 256), (512, 512), (768, 512), (384, 384), (512, 768))  # of the large pictures
-PLACES = 3  # looked at for a crop; the most varied one is taken, because most of a picture is plain
+PLACES = 6  # looked at for a crop; the most varied one is taken, because most of a picture is plain
 RECOLOURED, MIXED, BY_LANCZOS = 1 / 4, 1 / 6, 1 / 4  # shares of the crops
 RATE = 1e-3
 SMALL = 0.02  # error below which its square counts, so that plain areas do not outweigh edges
