@@ -55,12 +55,12 @@ def crops(pool: Sequence[np.ndarray], count: int, side: int, random: Random) -> 
             y, x = random.randint(0, height - side), random.randint(0, width - side)
         piece = source[y : y + side, x : x + side]
         if random.random() < 1 / 6:
-            piece = _recoloured(piece, random)
+            piece = recoloured(piece, random)
         pieces.append(piece)
     return to_tensor(pieces)
 
 
-def _recoloured(piece: np.ndarray, random: Random) -> np.ndarray:
+def recoloured(piece: np.ndarray, random: Random) -> np.ndarray:
     """Channels exchanged, contrast and brightness changed: colours the world does not have."""
     order = random.sample(range(3), 3)
     low, high = sorted((random.uniform(0, 110), random.uniform(140, 255)))

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from fooocus_engine.errors import GpuOutOfMemory
-from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, LORAS, VAE_APPROX, VAES, Catalogue
+from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, LORAS, UPSCALERS, VAE_APPROX, VAES, Catalogue
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import load_base, load_refiner, load_vae
 from fooocus_engine.models.families.checkpoint import Target
@@ -27,12 +27,14 @@ from fooocus_engine.models.interposer import Interposer
 from fooocus_engine.models.lora import lora_changes, modules
 from fooocus_engine.models.patching import apply_changes
 from fooocus_engine.models.preview import PreviewDecoder
+from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice, Weighted
 
 INPAINT = "inpaint"  # folder of the base patches (models.md §1)
 PREVIEW_FILES = {"sdxl": "xlvaeapp.pth", "sdxl_refiner": "xlvaeapp.pth", "sd15": "vaeapp_sd15.pth"}
 INTERPOSER_FILE = "xl-to-v1_interposer-v4.0.safetensors"
+UPSCALER_FILE = "fooocus_upscaler_s409985e5.bin"
 HASH_DIGITS = 10  # of a model's hash in metadata
 HASH_BLOCK = 4 * 1024 * 1024  # bytes hashed between two looks whether anyone still wants it
 
@@ -132,6 +134,16 @@ class ModelStore:
         """
         path = self._catalogue.find(VAE_APPROX, INTERPOSER_FILE, embedded=self._shipped)
         return self.resident(version_of(path), lambda target: Interposer.load(path, target.device, target.dtype))
+
+    def upscaler(self, base: str) -> Upscaler:
+        """The 4× network for pictures of the checkpoint ``base``, which need not be loaded. Always in float32: the
+        published weights have not been compared in half precision (image-uov.md §3).
+
+        Raises:
+            ModelUnavailable, BadModelFile: its file is missing or cannot be used.
+        """
+        path = self._catalogue.find(UPSCALERS, UPSCALER_FILE, embedded=self._catalogue.is_embedded(base))
+        return self.resident(version_of(path), lambda target: Upscaler.load(path, target.device, torch.float32))
 
     def resident(self, key: Hashable, load: Callable[[Target], T]) -> T:
         """Any other long-lived network: loaded by the first call with this key, kept until ``release``.

@@ -40,7 +40,7 @@ def blend_tiles(
         weights[area] += mask
     if total is None:
         raise ValueError(f"nothing to tile: the picture's sides are {tuple(source.shape[-2:])}")
-    return total / weights
+    return total.div_(weights)  # in place: of a large picture, every copy counts
 
 
 def feathered(length: int, feather: int) -> Tensor:

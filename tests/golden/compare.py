@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+BLOCK_LEVELS = 0.2  # grey levels allowed for means of blocks (records/README.md)
 SHARE_OF_PIXELS = 0.999  # of a picture's values that must be within the allowed levels
 
 

@@ -38,7 +38,7 @@ from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Step
-from tests.golden.compare import exact, picture_error, tensor_error
+from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, tensor_error
 from tests.golden.image_prompts import only_image_prompts, requested_prompts
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
@@ -46,7 +46,6 @@ from tests.golden.workbench import Workbench
 VERSION = "Fooocus v2.5.5"
 SIGMAS = 2e-6  # allowed for noise levels, absolute and relative, as in group A
 TEXTS = 1e-4  # allowed for conditioning, absolute and relative
-BLOCK_LEVELS = 0.2  # grey levels allowed for means of blocks (records/README.md)
 FIELDS = {  # request field of the recordings → field of the API
     "prompt": "prompt",
     "negative_prompt": "negative_prompt",

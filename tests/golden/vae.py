@@ -1,4 +1,4 @@
-"""Replays group F: encoding and decoding, whole and in tiles, and latent previews."""
+"""Replays group F: encoding and decoding, whole and in tiles, the upscaler, and latent previews."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
 from fooocus_engine.models.codec import LatentCodec, to_uint8
-from tests.golden.compare import picture_error, tensor_error
+from tests.golden.compare import BLOCK_LEVELS, picture_error, tensor_error
 from tests.golden.records import Record
-from tests.golden.workbench import Workbench, seeded
+from tests.golden.workbench import BASE, Workbench, seeded
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
@@ -22,6 +23,8 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             return max(plain(record, codec(workbench)))
         case "tiled":
             return max(tiled(record, codec(workbench)))
+        case "upscale":
+            return max(upscale(record, workbench))
         case "preview":
             return preview(record, workbench)
         case _:
@@ -87,6 +90,27 @@ def crop_like(record: Record, image: Tensor, name: str) -> Tensor:
     places = [(0, 0), ((height - side) // 2, (width - side) // 2), (height - side, width - side)]
     crops = [image[..., top : top + side, left : left + side].permute(0, 2, 3, 1) for top, left in places]
     return min(crops, key=lambda crop: float((crop - expected).abs().max()))
+
+
+def upscale(record: Record, workbench: Workbench) -> list[float]:
+    levels = record.group.tolerance["uint8_max"]
+    source = Image.fromarray(record.picture("image"))
+    picture = np.array(workbench.resources.store.upscaler(BASE).enlarge(source))
+    if "up" in record.png:
+        return [picture_error(picture, record.picture("up"), levels=levels)]
+    means = F.avg_pool2d(torch.from_numpy(picture).permute(2, 0, 1)[None].float(), 16).permute(0, 2, 3, 1)
+    return [
+        tensor_error(means, record.output("blockmean16"), absolute=BLOCK_LEVELS),
+        picture_error(seam_crop(record, picture), record.picture("seam_crop"), levels=levels),
+    ]
+
+
+def seam_crop(record: Record, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """As recorded around the middle of a seam between tiles."""
+    x, y = record.settings["seam_crop_center_xy"]
+    height, width = record.picture("seam_crop").shape[:2]
+    top, left = y - height // 2, x - width // 2
+    return picture[top : top + height, left : left + width]
 
 
 def preview(record: Record, workbench: Workbench) -> float:

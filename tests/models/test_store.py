@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -267,6 +268,23 @@ def test_a_preview_decoder_that_is_not_installed_is_none(store):
         assert store.preview("sdxl") is None
     with pytest.raises(ModelUnavailable, match="interposer"):
         store.interposer()
+
+
+def test_the_upscaler_of_the_users_folder_serves_the_users_checkpoints(folder, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(folder / "checkpoints/own.safetensors", tmp_path / "checkpoints")
+    store = on_cpu(tmp_path, "bfloat16")
+    with pytest.raises(ModelUnavailable, match="upscale_models"):
+        store.upscaler(BASE.base)
+    shutil.copytree(PATCHES, tmp_path / "upscale_models")
+    upscaler = store.upscaler(BASE.base)
+    assert store.upscaler(BASE.base) is upscaler
+    assert upscaler.dtype == torch.float32
+    assert next(upscaler.network.parameters()).dtype == torch.float32
+
+
+def test_the_shipped_upscaler_serves_the_shipped_base_without_its_being_loaded(tmp_path):
+    assert on_cpu(tmp_path).upscaler("tiny_sdxl.safetensors").enlarge(Image.new("RGB", (3, 2))).size == (12, 8)
 
 
 def test_the_short_hash_is_the_start_of_sha256_and_follows_the_file(store, tmp_path):

@@ -1,0 +1,206 @@
+"""``python -m builder.starter.train_upscaler``: the 4× network on renders of the picture world, resumable at any time.
+
+Writes a file of the published kind: a torch-saved state dict in old-style ESRGAN names, float16.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from builder.starter.pictures import draw_pool, recoloured
+from builder.starter.progress import Log
+from builder.starter.upscaling import gain, held_out_pairs
+from fooocus_engine.models.catalogue import UPSCALERS
+from fooocus_engine.models.store import UPSCALER_FILE
+from fooocus_engine.models.upscaler import COLOURS, SCALE, SLOPE, Upscaler, UpscalerNetwork
+
+SIZES = ((768, 768), (256, 256), (512, 512), (768, 512), (384, 384), (512, 768))  # of the large pictures
+PLACES = 6  # looked at for a crop; the most varied one is taken, because most of a picture is plain
+RECOLOURED, MIXED, BY_LANCZOS = 1 / 4, 1 / 6, 1 / 4  # shares of the crops
+RATE = 1e-3
+SMALL = 0.02  # error below which its square counts, so that plain areas do not outweigh edges
+SAVE_EVERY_S = 90
+
+
+def main() -> None:
+    """Train for so many steps in all, then write the file."""
+    parser = argparse.ArgumentParser(prog="python -m builder.starter.train_upscaler", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where checkpoint and log lie")
+    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
+    parser.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
+    parser.add_argument("--features", type=int, default=32)
+    parser.add_argument("--growth", type=int, default=16)
+    parser.add_argument("--blocks", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--side", type=int, default=32, help="pixels of a crop before it is enlarged")
+    parser.add_argument("--pool", type=int, default=600, help="pictures that a run draws")
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+    write(train(given), given.models / UPSCALERS / UPSCALER_FILE)
+
+
+def train(given: argparse.Namespace) -> UpscalerNetwork:
+    """The loop: crops, loss, step, now and then a checkpoint and a measurement."""
+    torch.manual_seed(1)
+    network = new_network(given.features, given.growth, given.blocks)
+    optimiser = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.99))
+    path = given.work / "upscaler.pt"
+    done = resume(path, network, optimiser)
+    random = Random(1000 + done)
+    pool = [drawn for _, drawn in draw_pool(20 + done, given.pool, SIZES, processes=1)]
+    pairs = held_out_pairs(3, seed=8)
+    log = Log(given.work / "upscaler.csv")
+    saved = time.monotonic()
+    for step in range(done, given.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate(step, given.steps)
+        loss = crop_loss(network, *draw_batch(pool, given.batch, given.side, random))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        blind(network)
+        log.add(step, loss=float(loss.detach()))
+        if step + 1 == given.steps or time.monotonic() - saved > SAVE_EVERY_S:
+            log.add(step, gain=gain(Upscaler(whole(network), torch.device("cpu"), torch.float32), pairs))
+            log.flush()
+            save(path, network, optimiser, step + 1)
+            saved = time.monotonic()
+    return whole(network)
+
+
+def new_network(features: int, growth: int, blocks: int) -> UpscalerNetwork:
+    """A network that makes nothing yet: in training it tells what a repetition of the pixels lacks."""
+    network = UpscalerNetwork(features=features, growth=growth, blocks=blocks)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 1 or name.startswith("model.10."):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.kaiming_normal_(parameter, a=SLOPE)
+    blind(network)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+@torch.no_grad()
+def blind(network: UpscalerNetwork) -> None:
+    """Have the network see only how neighbours differ, and keep three features idle for ``whole``.
+
+    So what it learns is alike for all colours, those that the world lacks included.
+    """
+    first, *rest = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first.weight.sub_(first.weight.mean((2, 3), keepdim=True))
+    for module in rest:
+        module.weight[:, :COLOURS] = 0
+
+
+@torch.no_grad()
+def whole(network: UpscalerNetwork) -> UpscalerNetwork:
+    """A copy whose three idle features hand the colours on, so that it adds what it makes to a repetition itself."""
+    copied = copy.deepcopy(network)
+    outer = [module for module in copied.model if isinstance(module, nn.Conv2d)]
+    *_, end_of_trunk = copied.get_submodule("model.1.sub").children()
+    for module in (*outer[:-1], end_of_trunk):
+        for parameter in module.parameters():
+            parameter[:COLOURS] = 0
+    for module in outer:
+        module.weight[:COLOURS, :COLOURS, 1, 1] = torch.eye(COLOURS)
+    return copied
+
+
+def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Take over what a checkpoint holds, if there is one; the number of steps done."""
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])
+
+
+def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Write a checkpoint; never half a file."""
+    part = path.with_suffix(".part")
+    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, part)
+    part.replace(path)
+
+
+def rate(step: int, steps: int) -> float:
+    """Learning rate: a short rise, then half a cosine down to nothing."""
+    return min(1.0, (step + 1) / 50) * RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def crop_loss(network: nn.Module, low: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error of crops, squared where it is small; ``low [B, 3, s, s]``, ``truth [B, 3, 4s, 4s]``.
+
+    Small differences are left out of half precision: the network's output is added to the repetition in float32.
+    """
+    with torch.autocast("cpu", torch.bfloat16):
+        lacking = network(low.contiguous(memory_format=torch.channels_last))
+    made = F.interpolate(low, scale_factor=SCALE) + lacking.float()
+    return F.smooth_l1_loss(made, truth, beta=SMALL)
+
+
+def draw_batch(pool: Sequence[np.ndarray], count: int, side: int, random: Random) -> tuple[Tensor, Tensor]:
+    """Crops of random pictures and their reductions: ``[B, 3, s, s]`` and ``[B, 3, 4s, 4s]`` in 0…1."""
+    pieces = [_piece(pool, side * SCALE, random) for _ in range(count)]
+    return _stacked([reduced(piece, random) for piece in pieces]), _stacked(pieces)
+
+
+def reduced(piece: np.ndarray, random: Random) -> np.ndarray:
+    """A quarter as wide and high: means of 4×4 pixels, or Lanczos for one in four."""
+    image = Image.fromarray(piece)
+    if random.random() < BY_LANCZOS:
+        size = (image.width // SCALE, image.height // SCALE)
+        return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(image.reduce(SCALE))
+
+
+def _piece(pool: Sequence[np.ndarray], side: int, random: Random) -> np.ndarray:
+    """A square of a picture ``[side, side, 3]``, turned or mirrored; some in foreign colours, some of two mixed."""
+    piece = _crop(random.choice(pool), side, random)
+    if random.random() < MIXED:
+        share = random.uniform(0.3, 0.7)
+        other = _crop(random.choice(pool), side, random)
+        piece = (share * piece + (1 - share) * other).astype(np.uint8)
+    if random.random() < RECOLOURED:
+        piece = recoloured(piece, random)
+    return np.ascontiguousarray(np.rot90(piece[:, :: random.choice((1, -1))], random.randrange(4)))
+
+
+def _crop(source: np.ndarray, side: int, random: Random) -> np.ndarray:
+    """The most varied of a few squares."""
+    height, width = source.shape[:2]
+    corners = [(random.randint(0, height - side), random.randint(0, width - side)) for _ in range(PLACES)]
+    return max((source[y : y + side, x : x + side] for y, x in corners), key=lambda piece: float(piece[::4, ::4].std()))
+
+
+def _stacked(pictures: Sequence[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+
+
+def write(network: nn.Module, path: Path) -> None:
+    """The weights as the published file: old-style names and float16."""
+    weights = {
+        name.replace("RDB", "residual_block_"): value.half().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(weights, path)
+
+
+if __name__ == "__main__":
+    main()
