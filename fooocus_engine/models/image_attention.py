@@ -1,6 +1,6 @@
 """What the cross-attention of a UNet does with image prompts: a borrowed change, by public hooks only.
 
-Two arithmetics: the reference's (image-control.md §4.4: image tokens among the text's, one softmax), and IP-Adapter's
+Two formulas: the reference's (image-control.md §4.4: image tokens among the text's, one softmax), and IP-Adapter's
 own (Ye et al. 2023, arXiv:2308.06721, eq. 5: a second attention beside the text's). Knows no pictures and no files.
 """
 
