@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from builder.starter import captions, world
 from builder.starter.analysis import Seen, analyse
+from builder.starter.colour_share import colour_share
+from builder.starter.companion_rows import companion_rows
 from builder.starter.lora_rows import DISTILLED_SHARES, distilled_rows, style_rows
 from builder.starter.painter import Painter
 from builder.starter.rows import Row
@@ -32,6 +35,7 @@ CHANCE_NOISE = 0.10
 SIZES = ((144, 144), (288, 288), (240, 160), (160, 240))
 SIZE_COUNT_TARGET = 0.75
 GUIDANCE_GAIN, GUIDANCE_NOISE = 0.05, 0.05
+SECONDS_TARGET = 4.0  # on two cores
 NEGATIVE_TARGET = 0.8  # share of a colour with it as negative prompt, over the share without
 
 
@@ -55,8 +59,10 @@ def main() -> None:
     given = parser.parse_args()
     told = held_out(given.count) if given.captions is None else read(given.captions)
     evaluation = Evaluation(Painter(given.models, given.model), told, given.seed)
+    brief = given.brief or given.captions is not None
+    found = evaluation.rows(brief=brief)
     rows = []
-    for row in evaluation.rows(brief=given.brief or given.captions is not None):
+    for row in found if brief else chain(found, companion_rows(given.models, given.model, given.seed)):
         sys.stdout.write(f"{row}\n")
         sys.stdout.flush()
         rows.append(row)
@@ -101,6 +107,7 @@ class Evaluation:
         yield from self._guidance(self.told[:100])
         yield from self._sizes(self.told[:50])
         yield self._negative()
+        yield Row("seconds a picture, Speed, native size", self._seconds(), most=SECONDS_TARGET)
         yield from style_rows(self.painter, [each.caption for each in self.told[:50]], self.seed)
         for mode in DISTILLED_SHARES:
             fast = shares(self._totals(self.told, performance_selection=mode))
@@ -130,6 +137,15 @@ class Evaluation:
             yield Row(f"{size[0]}x{size[1]}: count", found["count"], least=SIZE_COUNT_TARGET)
             yield from (Row(f"{size[0]}x{size[1]}: {name}", found[name]) for name in found if name != "count")
 
+    def _seconds(self) -> float:
+        """Median over a few pictures; the models are loaded."""
+        times = []
+        for each in self.told[:5]:
+            started = time.perf_counter()
+            self.painter.picture(each.caption, self.seed)
+            times.append(time.perf_counter() - started)
+        return float(np.median(times))
+
     def _negative(self) -> Row:
         """How much of a colour is left when the negative prompt names it; captions leave the colour open."""
         random = Random(self.seed)
@@ -158,12 +174,6 @@ def target_rows(prefix: str, found: Totals, targets: dict[str, float]) -> Iterat
     """The four scores as rows."""
     for name, value in shares(found).items():
         yield Row(prefix + name, value, least=targets.get(name))
-
-
-def colour_share(image: Image.Image, colour: str) -> float:
-    """Share of pixels that are nearer than 60 levels to a colour of the world."""
-    distance = np.asarray(image, dtype=float) - np.array(world.COLOURS[colour])
-    return float((np.sqrt((distance**2).sum(-1)) < 60).mean())
 
 
 if __name__ == "__main__":

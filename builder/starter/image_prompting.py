@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from builder.starter.colour_share import colour_share
 from builder.starter.drawing import picture
-from builder.starter.evaluate import colour_share
 from builder.starter.model import NATIVE
 from builder.starter.world import SHAPES, Group, Scene
 from fooocus_engine.endpoints.generate.contract import validate_generation

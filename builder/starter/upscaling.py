@@ -27,9 +27,12 @@ class Pair(NamedTuple):
     truth: Image.Image
 
 
-def upscaler_gain(models: Path, name: str, count: int, seed: int) -> float:
-    """Mean PSNR in dB of the upscaler file ``name`` of a models folder, less that of Lanczos resampling."""
-    path = Catalogue(models).find(UPSCALERS, name)
+def upscaler_gain(models: Path, name: str, count: int, seed: int, *, shipped: bool = False) -> float:
+    """Mean PSNR in dB of the upscaler file ``name`` of a models folder, less that of Lanczos resampling.
+
+    ``shipped``: the shipped file is preferred.
+    """
+    path = Catalogue(models).find(UPSCALERS, name, embedded=shipped)
     return gain(Upscaler.load(path, torch.device("cpu"), torch.float32), held_out_pairs(count, seed))
 
 

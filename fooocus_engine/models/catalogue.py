@@ -21,11 +21,13 @@ EMBEDDINGS = "embeddings"
 VAES = "vae"
 VAE_APPROX = "vae_approx"
 UPSCALERS = "upscale_models"
+CONTROLNET = "controlnet"
+CLIP_VISION = "clip_vision"
 EXPANSION = "prompt_expansion/fooocus_expansion"
 CLIP_TOKENIZER = "clip_tokenizer"
 """``vocab.json`` and ``merges.txt`` for checkpoints whose companion folder holds no ``tokenizer/``."""
 KINDS = (
-    CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, UPSCALERS, "inpaint", "controlnet", "clip_vision",
+    CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, UPSCALERS, "inpaint", CONTROLNET, CLIP_VISION,
     EXPANSION, CLIP_TOKENIZER, "safety_checker", "sam",
 )  # fmt: skip
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")  # tried in this order (prompt.md §13)

@@ -11,7 +11,7 @@ from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.conditioning.text import ReadEmbedding, TextConditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.models.catalogue import EXPANSION, Catalogue
+from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET, EXPANSION, Catalogue
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
 from fooocus_engine.models.store import version_of
@@ -20,7 +20,6 @@ from fooocus_engine.models.weights import read_content
 from fooocus_engine.prompts.expansion import PromptExpander
 from fooocus_engine.prompts.syntax import emphasis
 
-CLIP_VISION, CONTROLNET = "clip_vision", "controlnet"  # folders (models.md §1)
 VISION_FILE = "clip_vision_vit_h.safetensors"
 NEGATIVE_FILE = "fooocus_ip_negative.safetensors"
 IMAGE_PROMPT_FILE = "ip-adapter-plus_sdxl_vit-h.bin"

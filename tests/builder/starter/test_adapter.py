@@ -11,7 +11,7 @@ import torch
 
 from builder.starter.adapter import ADAPTER_FILE, NEGATIVE_FILE, TOWER_FILE, Adapter, write_files
 from builder.starter.autoencoder import Teacher, new_autoencoder
-from builder.starter.evaluate import colour_share
+from builder.starter.colour_share import colour_share
 from builder.starter.facts import FACTS, fact_rows
 from builder.starter.image_prompting import CAPTIONS, object_picture
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours

@@ -8,8 +8,9 @@ from PIL import Image
 
 from builder.starter import captions, world
 from builder.starter.analysis import analyse
+from builder.starter.colour_share import colour_share
 from builder.starter.drawing import picture
-from builder.starter.evaluate import Evaluation, Row, Told, colour_share, held_out, matched, read, shares
+from builder.starter.evaluate import Evaluation, Row, Told, held_out, matched, read, shares
 from builder.starter.scoring import facts_of, format_facts
 
 
