@@ -97,6 +97,8 @@ class Run:
 
     def run(self) -> None:
         """Steps until the last one."""
+        if self.step >= self.given.steps:
+            return
         seed = 1000 * self.step + self.rank + 11
         pools = {NATIVE: latent_pool(self.teacher, seed, self.given.pool, NATIVE, 1)}
         kept = latent_pool(self.teacher, 5, 128, NATIVE, 1)

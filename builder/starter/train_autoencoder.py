@@ -80,6 +80,8 @@ def train(given: argparse.Namespace) -> None:
     path = given.work / "autoencoder.pt"
     parts, state = load_parts(path, given.start)
     done = int(state.get(f"{given.stage}_step", 0))
+    if done >= given.steps:
+        return
     learned = trainable(parts, given.stage)
     optimiser = torch.optim.AdamW(learned, lr=RATES[given.stage], betas=(0.9, 0.99), weight_decay=0.01)
     if f"{given.stage}_optimiser" in state:
@@ -102,8 +104,9 @@ def train(given: argparse.Namespace) -> None:
         if last or time.monotonic() - saved > 90:
             log.add(step, **measured(parts, kept))
             log.flush()
-            more = {f"{given.stage}_step": step + 1, f"{given.stage}_optimiser": optimiser.state_dict()}
-            parts.save(path, **more)
+            steps = {name: value for name, value in state.items() if name.endswith("_step")}  # of the other stages
+            steps[f"{given.stage}_step"] = step + 1
+            parts.save(path, **steps, **{f"{given.stage}_optimiser": optimiser.state_dict()})
             saved = time.monotonic()
 
 

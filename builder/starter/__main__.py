@@ -1,0 +1,57 @@
+"""``python -m builder.starter``: the whole training, one stage after another, resumable at any time.
+
+Each stage is a module of its own that goes on where it was stopped and ends at once when it is done; ``README.md``
+tells what they do and how long they take. Stops at the first stage that fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+AUTOENCODER = (
+    ("teacher", "--steps", "2500"),
+    ("decoder", "--steps", "8000"),
+    ("joint", "--steps", "3500", "--batch", "8", "--side", "96"),
+    ("encoder", "--steps", "1500", "--batch", "8", "--side", "96"),
+)
+DIFFUSION = ("--steps", "24000", "--sizes-from", "13200", "--decay-from", "18000")
+COMPANIONS = (
+    ("train_preview",),
+    ("train_upscaler", "--steps", "4000"),
+    ("train_style", "--steps", "3000"),
+    ("train_lcm", "--for", "lcm", "--steps", "6000"),
+    ("train_lcm", "--for", "lightning", "--steps", "6000"),
+    ("train_lcm", "--for", "hyper", "--steps", "6000"),
+    ("train_control", "--steps", "4000"),
+    ("train_adapter", "--tower", "3000", "--steps", "15000"),
+)
+
+
+def main() -> None:
+    """Run what is not done yet."""
+    parser = argparse.ArgumentParser(prog="python -m builder.starter", description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where checkpoints and logs lie")
+    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="where the files go")
+    parser.add_argument("--workers", type=int, default=2, help="of the diffusion; one core each")
+    given = parser.parse_args()
+    for module, *arguments in stages(given.work, given.models, given.workers):
+        subprocess.run([sys.executable, "-m", f"builder.starter.{module}", *arguments], check=True)
+
+
+def stages(work: Path, models: Path, workers: int) -> Iterator[tuple[str, ...]]:
+    """Module and arguments of each stage, in order."""
+    at_work, into = ("--work", str(work)), ("--models", str(models))
+    for stage in AUTOENCODER:
+        yield "train_autoencoder", *stage, *at_work
+    yield "train", *DIFFUSION, "--workers", str(workers), *at_work
+    yield "export", *at_work, *into
+    for companion in COMPANIONS:
+        yield *companion, *at_work, *into
+
+
+if __name__ == "__main__":
+    main()
