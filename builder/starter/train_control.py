@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
     parser.add_argument("--model", default=export.NAME, help="the base, a checkpoint in it")
     parser.add_argument(
-        "--latents", choices=("encoder", "teacher"), default="encoder", help="whose latents to learn on"
+        "--latents", choices=("encoder", "teacher"), default="teacher", help="whose latents to learn on"
     )
     parser.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     parser.add_argument("--rank", type=int, default=16)
