@@ -87,6 +87,7 @@ def train(given: argparse.Namespace) -> None:
     if f"{given.stage}_optimiser" in state:
         optimiser.load_state_dict(state[f"{given.stage}_optimiser"])
     pool = [drawn for _, drawn in draw_pool(7, given.pool, SIZES)]
+    pool += [drawn for _, drawn in draw_pool(9, given.pool // 4, SIZES, style="outline")]  # for the style LoRA
     kept = [drawn for _, drawn in draw_pool(8, 64, (NATIVE,), processes=1)]
     random = Random(1000 + done)
     log = Log(given.work / f"autoencoder-{given.stage}.csv")
