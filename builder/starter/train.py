@@ -192,10 +192,14 @@ def layered_square(error: Tensor) -> Tensor:
 
 
 def draw_timesteps(count: int) -> Tensor:
-    """Half of them even, half around the middle, where places are settled and shapes are not."""
-    even = torch.rand(count - count // 2)
-    middle = torch.sigmoid(torch.randn(count // 2) - 0.2)
-    return (torch.cat([even, middle]) * 1000).long().clamp(max=999)
+    """Half of them even, a quarter near the middle, where shapes are settled, a quarter near noise, where numbers are."""
+    middle, early = count // 4, count // 4
+    drawn = (
+        torch.rand(count - middle - early),
+        torch.sigmoid(torch.randn(middle) - 0.2),
+        torch.sigmoid(0.8 * torch.randn(early) + 1.3),
+    )
+    return (torch.cat(drawn) * 1000).long().clamp(max=999)
 
 
 def average_gradients(module: nn.Module, workers: int) -> None:
