@@ -192,7 +192,7 @@ def layered_square(error: Tensor) -> Tensor:
 
 
 def draw_timesteps(count: int) -> Tensor:
-    """Half of them even, a quarter near the middle, where shapes are settled, a quarter near noise, where numbers are."""
+    """Half of them even, a quarter about the middle, where shapes settle, a quarter near noise, where numbers do."""
     middle, early = count // 4, count // 4
     drawn = (
         torch.rand(count - middle - early),
