@@ -31,6 +31,7 @@ PLACES = 6  # looked at for a crop; the most varied one is taken, because most o
 RECOLOURED, MIXED, BY_LANCZOS = 1 / 4, 1 / 6, 1 / 4  # shares of the crops
 RATE = 1e-3
 SMALL = 0.02  # error below which its square counts, so that plain areas do not outweigh edges
+HALF_LEVEL = 0.5 / 255
 SAVE_EVERY_S = 90
 
 
@@ -109,7 +110,10 @@ def blind(network: UpscalerNetwork) -> None:
 
 @torch.no_grad()
 def whole(network: UpscalerNetwork) -> UpscalerNetwork:
-    """A copy whose three idle features hand the colours on, so that it adds what it makes to a repetition itself."""
+    """A copy whose three idle features hand the colours on, so that it adds what it makes to a repetition itself.
+
+    Half a level is added besides: the engine cuts levels off where others round (image-uov.md §3).
+    """
     copied = copy.deepcopy(network)
     outer = [module for module in copied.model if isinstance(module, nn.Conv2d)]
     *_, end_of_trunk = copied.get_submodule("model.1.sub").children()
@@ -118,6 +122,9 @@ def whole(network: UpscalerNetwork) -> UpscalerNetwork:
             parameter[:COLOURS] = 0
     for module in outer:
         module.weight[:COLOURS, :COLOURS, 1, 1] = torch.eye(COLOURS)
+    for parameter in outer[-1].parameters():
+        if parameter.ndim == 1:
+            parameter.add_(HALF_LEVEL)
     return copied
 
 

@@ -67,7 +67,8 @@ def test_the_shipped_upscaler_is_small_and_in_half_precision():
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 40, 90), (128, 128, 128), (20, 90, 70)])
 def test_the_shipped_upscaler_keeps_a_plain_colour(colour):
-    made = np.asarray(
-        Upscaler.load(SHIPPED, torch.device("cpu"), torch.float32).enlarge(Image.new("RGB", (40, 40), colour))
-    )
-    assert np.abs(made.astype(int) - colour).max() <= 4
+    upscaler = Upscaler.load(SHIPPED, torch.device("cpu"), torch.float32)
+    made = np.asarray(upscaler.enlarge(Image.new("RGB", (80, 80), colour)), int)
+    error = np.abs(made - colour).max(-1)
+    assert error[100:220, 100:220].max() <= 1
+    assert (error > 2).mean() <= 0.001  # the corners: convolutions see black beyond a border
