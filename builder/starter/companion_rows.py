@@ -17,7 +17,7 @@ from fooocus_engine.models.catalogue import CONTROLNET, Catalogue
 from fooocus_engine.models.store import UPSCALER_FILE
 
 GAIN_TARGET = 1.0  # decibels over Lanczos
-UPSCALED, STEERED, PROMPTED = 20, 50, 16  # pictures of each measure
+UPSCALED, STEERED, PROMPTED = 40, 50, 16  # pictures of each measure
 
 
 def companion_rows(models: Path, model: str | None, seed: int) -> Iterator[Row]:
