@@ -1,7 +1,7 @@
 """``python -m builder.starter``: the whole training, one stage after another, resumable at any time.
 
-Each stage is a module of its own that goes on where it was stopped and ends at once when it is done; ``README.md``
-tells what they do and how long they take. Stops at the first stage that fails.
+Each stage is a module of its own that goes on where it was stopped and ends at once when it is done; only the export
+and the preview decoder, matters of minutes, are made anew. Stops at the first stage that fails.
 """
 
 from __future__ import annotations

@@ -17,14 +17,16 @@ from torch import Tensor, nn
 
 from builder.starter.facts import FACTS
 from builder.starter.model import CONTEXT
+from fooocus_engine.endpoints.generate import encoders
+from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET
 from fooocus_engine.models.image_attention import FULL_WIDTH, KeysValues, weighted
 from fooocus_engine.models.ip_adapter import AdapterSizes, ImagePromptAdapter, adapter_file
 from fooocus_engine.models.resampler import ResamplerSizes
 from fooocus_engine.models.vision_tower import new_network, patch_features
 
-TOWER_FILE = "clip_vision/clip_vision_vit_h.safetensors"
-ADAPTER_FILE = "controlnet/ip-adapter-plus_sdxl_vit-h.bin"
-NEGATIVE_FILE = "controlnet/fooocus_ip_negative.safetensors"
+TOWER_FILE = f"{CLIP_VISION}/{encoders.VISION_FILE}"
+ADAPTER_FILE = f"{CONTROLNET}/{encoders.IMAGE_PROMPT_FILE}"
+NEGATIVE_FILE = f"{CONTROLNET}/{encoders.NEGATIVE_FILE}"
 SIDE = 224
 WIDTH = 64
 HEADS = 4

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from builder.starter.painter import asked, planned
 from fooocus_engine.conditioning.control import ImageControl, controlled, image_control
-from fooocus_engine.endpoints.generate.contract import validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
-from fooocus_engine.endpoints.generate.planner import plan_generation
-from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.render import decoded, encode_all, expand_all, recipe
 from fooocus_engine.engine import Engine
 from fooocus_engine.jobs.job import Job
@@ -35,12 +31,12 @@ class ControlPainter:
         """``models`` is a models folder; ``model`` a checkpoint in it, ``None`` for the shipped one."""
         self._resources = Engine(Settings(models_dir=models, device="cpu")).resources
         self._file = file
-        self._model = {} if model is None else {"base_model_name": model}
+        self._model = model
 
     def picture(self, caption: str, seed: int, edges: NDArray[np.uint8], weight: float = 1.0) -> Image.Image:
         """The picture of ``caption`` under an edge map ``[h, w]``, of its size. A ``weight`` of 0 lets go of it."""
-        plan = self._plan(caption, seed, edges.shape[1], edges.shape[0])
         resources, job = self._resources, Job("controlled", lambda event: None)
+        plan = planned(asked(caption, seed, (edges.shape[1], edges.shape[0]), self._model), resources)
         with resources.gpu_turn(job), resources.store.prepared(plan.models) as prepared, torch.inference_mode():
             expansions = expand_all(plan, prompt_expander(plan, resources), job)
             (words,) = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
@@ -48,20 +44,6 @@ class ControlPainter:
             positive, negative = (controlled(side, controls) for side in (words.positive, words.negative))
             steered = recipe(plan, replace(words, positive=positive, negative=negative), prepared)
             return decoded(sample(steered, seed=seed, on_step=lambda step: None), prepared)
-
-    def _plan(self, caption: str, seed: int, width: int, height: int) -> GenerationPlan:
-        fields: dict[str, Any] = {
-            "preset": "starter",
-            "prompt": caption,
-            "image_seed": seed,
-            "aspect_ratios_selection": f"{width}*{height}",
-            **self._model,
-        }
-        words, settings = self._resources.words, self._resources.settings
-        request = validate_generation(
-            fields, default_preset=preset_named("starter"), styles=words.styles.legal_names(), limits=settings
-        )
-        return plan_generation(request, self._resources.catalogue, words, max_loras=settings.max_loras)
 
     def _control(self, base: DiffusionModel, edges: NDArray[np.uint8], weight: float) -> ImageControl:
         network = ControlNetwork.upon(base, ControlLora.load(self._file, base.device, base.dtype))

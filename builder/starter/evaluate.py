@@ -96,7 +96,8 @@ class Evaluation:
     def rows(self, *, brief: bool) -> Iterator[Row]:
         """All rows, one by one as they are known."""
         speed = self._seen(self.told)
-        yield from target_rows("", matched(self.told, speed), TARGETS)
+        speed_totals = matched(self.told, speed)
+        yield from target_rows("", speed_totals, TARGETS)
         if brief:
             return
         yield from target_rows("Quality: ", self._totals(self.told, performance_selection="Quality"), TARGETS)
@@ -111,7 +112,7 @@ class Evaluation:
         yield from style_rows(self.painter, [each.caption for each in self.told[:50]], self.seed)
         for mode in DISTILLED_SHARES:
             fast = shares(self._totals(self.told, performance_selection=mode))
-            yield from distilled_rows(mode, fast, shares(matched(self.told, speed)))
+            yield from distilled_rows(mode, fast, shares(speed_totals))
 
     def _seen(self, told: Sequence[Told], **fields: Any) -> list[Seen]:
         return [

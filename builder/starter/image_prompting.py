@@ -19,12 +19,9 @@ from PIL import Image
 from builder.starter.colour_share import colour_share
 from builder.starter.drawing import picture
 from builder.starter.model import NATIVE
+from builder.starter.painter import asked, planned
 from builder.starter.world import SHAPES, Group, Scene
-from fooocus_engine.endpoints.generate.contract import validate_generation
 from fooocus_engine.endpoints.generate.encoders import IMAGE_PROMPT_FILE, image_prompter, text_conditioner
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
-from fooocus_engine.endpoints.generate.planner import plan_generation
-from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.render import decoded, encode_all, recipe
 from fooocus_engine.engine import Engine
 from fooocus_engine.jobs.job import Job
@@ -56,36 +53,19 @@ class PromptPainter:
     def __init__(self, models: Path, model: str | None = None) -> None:
         """``models`` is a models folder; ``model`` a checkpoint in it, ``None`` for the shipped one."""
         self._resources = Engine(Settings(models_dir=models, device="cpu")).resources
-        self._model = {} if model is None else {"base_model_name": model}
+        self._model = model
 
     def picture(self, caption: str, seed: int, prompt: Image.Image, weight: float) -> Image.Image:
         """One picture of the native size; ``prompt`` (RGB) is looked at until the end."""
-        plan, resources, job = self._plan(caption, seed), self._resources, Job("measure", lambda event: None)
+        resources, job = self._resources, Job("measure", lambda event: None)
+        plan = planned(asked(caption, seed, model=self._model), resources)
         with torch.inference_mode(), resources.store.prepared(plan.models) as prepared:
             (words,) = encode_all(plan, [""], text_conditioner(plan, prepared.base, resources), job)
             prompter = image_prompter(IMAGE_PROMPT_FILE, plan.models.base, prepared.base.unet, resources)
-            asked = recipe(plan, words, prepared)
+            told = recipe(plan, words, prepared)
             prompts = (prompter.prompt(prompt, weight=weight, stop=STOP),)
-            asked = replace(asked, base=replace(asked.base, image_prompts=prompts))
-            return decoded(sample(asked, seed=seed, on_step=lambda step: None), prepared)
-
-    def _plan(self, caption: str, seed: int) -> GenerationPlan:
-        resources = self._resources
-        fields = {
-            "preset": "starter",
-            "prompt": caption,
-            "image_seed": seed,
-            "style_selections": [],  # no expansion either
-            "aspect_ratios_selection": f"{NATIVE[0]}*{NATIVE[1]}",
-            **self._model,
-        }
-        request = validate_generation(
-            fields,
-            default_preset=preset_named(resources.settings.preset),
-            styles=resources.words.styles.legal_names(),
-            limits=resources.settings,
-        )
-        return plan_generation(request, resources.catalogue, resources.words, max_loras=resources.settings.max_loras)
+            told = replace(told, base=replace(told.base, image_prompts=prompts))
+            return decoded(sample(told, seed=seed, on_step=lambda step: None), prepared)
 
 
 def colour_by_weight(

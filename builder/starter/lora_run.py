@@ -16,12 +16,14 @@ from random import Random
 import torch
 from torch import Tensor, nn
 
+from builder.starter.checkpoints import save_whole
 from builder.starter.conditions import Conditions, conditions
 from builder.starter.drawing import Style
 from builder.starter.lora import RANK, adapt, write_lora
 from builder.starter.model import NATIVE, Average, Networks, Words, new_tokenizer
 from builder.starter.pictures import Size, draw_pool
 from builder.starter.progress import Log
+from builder.starter.rates import falling
 from builder.starter.samples import Batch, Pool, draw_batch, encoded_pool
 from builder.starter.train import OTHER_SIZES
 from builder.starter.train_autoencoder import load_parts
@@ -81,14 +83,14 @@ class LoraRun:
         return int(state["step"])
 
     def _save(self) -> None:
-        part = self._path.with_suffix(".part")
         state = {"factors": self.factors.state_dict(), "average": self.average.weights, "step": self.step}
-        torch.save({**state, "optimiser": self.optimiser.state_dict()}, part)
-        part.replace(self._path)
-        write_lora(self.average.weights, self.given.models / "loras" / self.file)
+        write_lora(self.average.weights, self.given.models / "loras" / self.file)  # first: what is done has its file
+        save_whole(self._path, **state, optimiser=self.optimiser.state_dict())
 
     def run(self, loss: Loss) -> None:
         """Steps until the last one; ``loss`` computes with ``unet``."""
+        if self.step >= self.given.steps:
+            return
         seed = 1000 * self.step + 17
         random = Random(seed)
         pools: dict[Size, Pool] = {}
@@ -116,7 +118,7 @@ class LoraRun:
 
     def _advance(self, loss: Loss, batch: Batch) -> float:
         for group in self.optimiser.param_groups:
-            group["lr"] = self.given.rate * min(1, (self.step + 1) / WARM_STEPS) * (1 - self.step / self.given.steps)
+            group["lr"] = self.given.rate * falling(self.step, self.given.steps, WARM_STEPS)
         error = loss(batch.latents, conditions(self.base, batch))
         self.optimiser.zero_grad()
         error.backward()  # type: ignore[no-untyped-call]
@@ -129,11 +131,7 @@ class LoraRun:
     @torch.no_grad()
     def _measured(self, loss: Loss, kept: Pool) -> float:
         """Loss of the averaged factors on held-back pictures, always with the same noise."""
-        present = {name: value.clone() for name, value in self.factors.state_dict().items()}
-        self.factors.load_state_dict(self.average.weights)
-        with torch.random.fork_rng():
+        with self.average.shown(self.factors), torch.random.fork_rng():
             torch.manual_seed(3)
             batch = draw_batch(kept, len(kept.scenes), self.words, Random(4))
-            error = float(loss(batch.latents, conditions(self.base, batch)))
-        self.factors.load_state_dict(present)
-        return error
+            return float(loss(batch.latents, conditions(self.base, batch)))

@@ -5,7 +5,8 @@ UNet and text encoders are the engine's own classes; a checkpoint of them is SDX
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -153,3 +154,13 @@ class Average:
         with torch.no_grad():
             for name, value in module.state_dict().items():
                 self.weights[name].lerp_(value, 1 - keep)
+
+    @contextmanager
+    def shown(self, module: nn.Module) -> Iterator[None]:
+        """``module`` with the averaged weights inside the block, and with its own again after it."""
+        present = {name: value.clone() for name, value in module.state_dict().items()}
+        module.load_state_dict(self.weights)
+        try:
+            yield
+        finally:
+            module.load_state_dict(present)

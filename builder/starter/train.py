@@ -10,13 +10,13 @@ import os
 import time
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn import functional as F
 
 from builder.starter import compact
+from builder.starter.checkpoints import save_whole
 from builder.starter.model import NATIVE, Average, Networks, Words, new_tokenizer
 from builder.starter.progress import Log
 from builder.starter.samples import Batch, Pool, draw_batch, latent_pool
@@ -90,10 +90,8 @@ class Run:
         return int(state["step"])
 
     def _save(self) -> None:
-        part = self.path.with_suffix(".part")
-        state: dict[str, Any] = {"networks": self.networks.state_dict(), "average": self.average.weights}
-        torch.save({**state, "optimiser": self.optimiser.state_dict(), "step": self.step}, part)
-        part.replace(self.path)
+        weights = {"networks": self.networks.state_dict(), "average": self.average.weights}
+        save_whole(self.path, **weights, optimiser=self.optimiser.state_dict(), step=self.step)
 
     def run(self) -> None:
         """Steps until the last one."""
@@ -164,17 +162,15 @@ class Run:
     @torch.no_grad()
     def _measured(self, kept: Pool) -> dict[str, float]:
         """Error of the averaged weights on held-back pictures, with their captions and with those of others."""
-        present = {name: value.clone() for name, value in self.networks.state_dict().items()}
-        self.networks.load_state_dict(self.average.weights)
         generator = torch.Generator().manual_seed(3)
         batch = draw_batch(kept, len(kept.scenes), self.words, Random(4))
         timesteps = torch.randint(1000, (len(batch.latents),), generator=generator)
         noise = torch.randn(batch.latents.shape, generator=generator)
         results = {}
-        for name, chunks in (("valid", batch.chunks), ("valid_wrong", batch.chunks[1:] + batch.chunks[:1])):
-            made = self._estimate(Batch(batch.latents, chunks, batch.sizes), timesteps, noise)
-            results[name] = float(F.mse_loss(made, noise))
-        self.networks.load_state_dict(present)
+        with self.average.shown(self.networks):
+            for name, chunks in (("valid", batch.chunks), ("valid_wrong", batch.chunks[1:] + batch.chunks[:1])):
+                made = self._estimate(Batch(batch.latents, chunks, batch.sizes), timesteps, noise)
+                results[name] = float(F.mse_loss(made, noise))
         return results
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from builder.starter.adapter import Adapter, write_files
+from builder.starter.checkpoints import save_whole
 from builder.starter.facts import fact_rows
 from builder.starter.image_samples import (
     PromptBatch,
@@ -28,6 +29,7 @@ from builder.starter.image_samples import (
 )
 from builder.starter.model import Average, Networks, Words, new_tokenizer
 from builder.starter.progress import Log
+from builder.starter.rates import falling
 from builder.starter.train import draw_timesteps, weighted_loss
 from builder.starter.train_autoencoder import load_parts
 from fooocus_engine.models.image_attention import Among, layer_widths, looking_at
@@ -89,14 +91,18 @@ class Run:
         self.tower_step, self.step = int(state["tower_step"]), int(state["step"])
 
     def _save(self) -> None:
-        part = self.path.with_suffix(".part")
         state = {"adapter": self.adapter.state_dict(), "average": self.average.weights}
         steps = {"tower_step": self.tower_step, "step": self.step}
-        torch.save({**state, "optimiser": self.optimiser.state_dict(), **steps}, part)
-        part.replace(self.path)
+        save_whole(self.path, **state, **steps, optimiser=self.optimiser.state_dict())
 
     def run(self) -> None:
         """Both stages to their last step, then the files."""
+        if self.tower_step < self.given.tower or self.step < self.given.steps:
+            self._train()
+        self.adapter.load_state_dict(self.average.weights)
+        write_files(self.adapter, self.given.models)
+
+    def _train(self) -> None:
         seed = 1000 * (self.step + self.tower_step) + 21
         random = Random(seed)
         torch.manual_seed(seed)
@@ -109,8 +115,6 @@ class Run:
             self.average.weights.update({n: v.clone() for n, v in self.adapter.state_dict().items()})
         if self.step < self.given.steps:
             self._stage("adapter", lambda: self._whole_step(pools.at_hand(self.given.batch), random), kept)
-        self.adapter.load_state_dict(self.average.weights)
-        write_files(self.adapter, self.given.models)
 
     def _stage(self, name: str, advance: Callable[[], float], kept: PromptPool) -> None:
         log, saved = Log(self.given.work / f"{name}.csv"), time.monotonic()
@@ -132,7 +136,7 @@ class Run:
             scores = self.adapter.fact_scores(prompt_pixels(pool, chosen, random))
         loss = fact_loss(scores.float(), fact_rows([pool.scenes[index] for index in chosen]))
         for group in self.optimiser.param_groups:
-            group["lr"] = self.given.rate * falling(self.tower_step, self.given.tower)
+            group["lr"] = self.given.rate * falling(self.tower_step, self.given.tower, WARM_STEPS)
         self._descend(loss)
         self.tower_step += 1
         return float(loss.detach())
@@ -142,7 +146,7 @@ class Run:
         timesteps, noise = draw_timesteps(len(batch.latents)), torch.randn_like(batch.latents)
         loss = weighted_loss(self._estimate(batch, timesteps, noise) - noise, self.noise_levels[timesteps])
         for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * falling(self.step, self.given.steps)
+            group["lr"] = group["peak"] * falling(self.step, self.given.steps, WARM_STEPS)
         self._descend(loss)
         self.step += 1
         self.average.update(self.adapter, self.step)
@@ -177,8 +181,6 @@ class Run:
     @torch.no_grad()
     def _measured(self, kept: PromptPool) -> dict[str, float]:
         """Error of the averaged weights on held-back scenes without text: with their pictures, others', none."""
-        present = {name: value.clone() for name, value in self.adapter.state_dict().items()}
-        self.adapter.load_state_dict(self.average.weights)
         count, generator = len(kept.scenes), torch.Generator().manual_seed(3)
         drawn = draw_prompt_batch(kept, count, self.words, Random(4))
         noise, timesteps = torch.randn(kept.latents.shape, generator=generator), torch.arange(count) * 1000 // count
@@ -193,8 +195,8 @@ class Run:
                 is_negative=torch.full((count,), negative),
                 weight=torch.ones(count),
             )
-            results[f"valid{name}"] = float(F.mse_loss(self._estimate(batch, timesteps, noise), noise))
-        self.adapter.load_state_dict(present)
+            with self.average.shown(self.adapter):
+                results[f"valid{name}"] = float(F.mse_loss(self._estimate(batch, timesteps, noise), noise))
         return results
 
 
@@ -212,11 +214,6 @@ class Pools:
             self._pool, self._left = prompt_pool(self._teacher, self._seed, self._count), USES * self._count
         self._left -= uses
         return self._pool
-
-
-def falling(step: int, steps: int) -> float:
-    """Share of the peak rate: a short rise, then a straight fall to nothing at the last step."""
-    return min(1.0, (step + 1) / WARM_STEPS) * (1 - step / steps)
 
 
 def fact_loss(scores: Tensor, rows: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from builder.starter import compact
 from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
+from builder.starter.checkpoints import save_whole
 from builder.starter.model import NATIVE
 from builder.starter.pictures import crops, draw_pool, to_tensor
 from builder.starter.progress import Log
@@ -39,9 +40,7 @@ class Parts:
 
     def save(self, path: Path, **more: Any) -> None:
         """Write both, and what else a resumed run needs; never half a file."""
-        part = path.with_suffix(".part")
-        torch.save({"teacher": self.teacher.state_dict(), "vae": self.vae.state_dict(), **more}, part)
-        part.replace(path)
+        save_whole(path, teacher=self.teacher.state_dict(), vae=self.vae.state_dict(), **more)
 
 
 def load_parts(path: Path, start: Path | None = None) -> tuple[Parts, dict[str, Any]]:

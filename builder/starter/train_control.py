@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -19,12 +18,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from builder.starter import autoencoder, export
+from builder.starter import export
+from builder.starter.checkpoints import save_whole
 from builder.starter.control_start import untrained
 from builder.starter.edge_pool import EdgePool, edge_pool
 from builder.starter.model import NATIVE, Words, text_states
 from builder.starter.progress import Log
-from builder.starter.samples import Batch, Encoder, batch_of
+from builder.starter.rates import falling
+from builder.starter.samples import Batch, batch_of
 from builder.starter.train import OTHER_SIZES
 from builder.starter.train_autoencoder import load_parts
 from fooocus_engine.models.catalogue import Catalogue
@@ -50,9 +51,6 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where checkpoints and logs lie")
     parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
     parser.add_argument("--model", default=export.NAME, help="the base, a checkpoint in it")
-    parser.add_argument(
-        "--latents", choices=("encoder", "teacher"), default="teacher", help="whose latents to learn on"
-    )
     parser.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--rate", type=float, default=1e-3)
@@ -132,10 +130,12 @@ class Run:
 
     def run(self) -> None:
         """Steps until the last one."""
+        if self.step >= self.given.steps:
+            return
         seed = 1000 * self.step + 17
-        encoder = latent_encoder(self.given.work / "autoencoder.pt", self.given.latents)
-        pools = {NATIVE: edge_pool(encoder, seed, self.given.pool, NATIVE)}
-        kept = edge_pool(encoder, 6, 64, NATIVE)
+        teacher = load_parts(self.given.work / "autoencoder.pt")[0].teacher
+        pools = {NATIVE: edge_pool(teacher, seed, self.given.pool, NATIVE)}
+        kept = edge_pool(teacher, 6, 64, NATIVE)
         random = Random(seed)
         torch.manual_seed(seed)
         log = Log(self.given.work / "control.csv")
@@ -143,7 +143,7 @@ class Run:
         while self.step < self.given.steps:
             size = NATIVE if random.random() < NATIVE_SHARE else random.choice(OTHER_SIZES)
             if size not in pools:
-                pools[size] = edge_pool(encoder, seed, self.given.pool // 10, size)
+                pools[size] = edge_pool(teacher, seed, self.given.pool // 10, size)
             log.add(self.step, loss=self._advance(pools[size], random))
             last = self.step == self.given.steps
             if last or time.monotonic() - saved > SAVE_EVERY_S:
@@ -158,7 +158,7 @@ class Run:
         chosen = [random.randrange(len(pool.edges)) for _ in range(count)]
         batch = batch_of(pool.pool, chosen, self.lesson.words, random)
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self.given.rate * falling(self.step, self.given.steps, WARM_STEPS)
         noise = torch.randn_like(batch.latents)
         loss = self.lesson.loss(batch, pool.hints(chosen), draw_timesteps(count), noise)
         self.optimiser.zero_grad()
@@ -168,17 +168,10 @@ class Run:
         self.step += 1
         return float(loss.detach())
 
-    def _rate(self) -> float:
-        """A short rise, then a straight fall to nothing at the last step."""
-        warm = min(1.0, (self.step + 1) / WARM_STEPS)
-        return float(self.given.rate * warm * (1 - self.step / self.given.steps))
-
     def _save(self) -> None:
         tensors = {key: value.detach() for key, value in self.lesson.control.own.items()}
-        part = self.path.with_suffix(".part")
-        torch.save({"tensors": tensors, "optimiser": self.optimiser.state_dict(), "step": self.step}, part)
-        part.replace(self.path)
-        write_file(tensors, self.given.models / FOLDER)
+        write_file(tensors, self.given.models / FOLDER)  # first: what is done has its file
+        save_whole(self.path, tensors=tensors, optimiser=self.optimiser.state_dict(), step=self.step)
 
 
 def loaded(models: Path, name: str) -> DiffusionModel:
@@ -186,12 +179,6 @@ def loaded(models: Path, name: str) -> DiffusionModel:
     store = ModelStore(Settings(models_dir=models, device="cpu"), Catalogue(models))
     with store.prepared(ModelChoice(name)) as prepared:
         return prepared.base
-
-
-def latent_encoder(path: Path, kind: str) -> Encoder:
-    """The autoencoder's trained ``encoder``, or the ``teacher`` that it imitates."""
-    parts, _ = load_parts(path)
-    return parts.teacher if kind == "teacher" else partial(autoencoder.encode, parts.vae)
 
 
 def draw_timesteps(count: int) -> Tensor:

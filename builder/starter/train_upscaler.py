@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from builder.starter.checkpoints import save_whole
 from builder.starter.pictures import draw_pool, recoloured
 from builder.starter.progress import Log
 from builder.starter.upscaling import gain, held_out_pairs
@@ -61,6 +62,8 @@ def train(given: argparse.Namespace) -> UpscalerNetwork:
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.99))
     path = given.work / "upscaler.pt"
     done = resume(path, network, optimiser)
+    if done >= given.steps:
+        return whole(network)
     random = Random(1000 + done)
     pool = [drawn for _, drawn in draw_pool(20 + done, given.pool, SIZES, processes=1)]
     pairs = held_out_pairs(3, seed=8)
@@ -140,9 +143,7 @@ def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> 
 
 def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
     """Write a checkpoint; never half a file."""
-    part = path.with_suffix(".part")
-    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict(), "step": step}, part)
-    part.replace(path)
+    save_whole(path, network=network.state_dict(), optimiser=optimiser.state_dict(), step=step)
 
 
 def rate(step: int, steps: int) -> float:

@@ -16,7 +16,8 @@ from builder.starter.facts import FACTS, fact_rows
 from builder.starter.image_prompting import CAPTIONS, object_picture
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours
 from builder.starter.model import Networks, Words, new_tokenizer
-from builder.starter.train_adapter import Run, falling
+from builder.starter.rates import falling
+from builder.starter.train_adapter import Run
 from builder.starter.train_autoencoder import Parts
 from builder.starter.world import COLOURS, Group, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import ImagePrompter
@@ -113,8 +114,8 @@ def test_a_batch_has_weights_pictures_and_texts_for_each_latent(networks: Networ
 
 
 def test_the_rate_falls_to_nothing_at_the_last_step():
-    assert falling(0, 1000) < falling(200, 1000) > falling(800, 1000) > falling(999, 1000) > 0
-    assert falling(1000, 1000) == 0
+    assert falling(0, 1000, 100) < falling(200, 1000, 100) > falling(800, 1000, 100) > falling(999, 1000, 100) > 0
+    assert falling(1000, 1000, 100) == 0
 
 
 def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(networks: Networks, tmp_path: Path):
