@@ -12,7 +12,7 @@ from torch import Tensor
 
 from builder.starter.conditions import Conditions
 from builder.starter.lora_run import LoraRun, add_arguments
-from builder.starter.train import SNR_CAP, draw_timesteps, layered_square
+from builder.starter.train import draw_timesteps, weighted_loss
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 
 FILE = "starter_outline_style.safetensors"
@@ -32,8 +32,7 @@ def main() -> None:
         shares = signal[:, None, None, None]
         noise = torch.randn_like(latents)
         seen = conditions.noise(run.unet, latents * shares.sqrt() + noise * (1 - shares).sqrt(), timesteps)
-        weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1)
-        return (weight * layered_square(seen - noise)).mean()
+        return weighted_loss(seen - noise, signal)
 
     run.run(loss)
 

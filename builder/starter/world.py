@@ -71,6 +71,8 @@ UNSEEN_PAIRS = frozenset(
     }
 )
 """Pairs of colour and shape that training never shows."""
+ALONE_KEPT = 0.4
+"""Share of scenes with a single object that training keeps."""
 _PATTERNS = (((1,), 0.46), ((2,), 0.13), ((3,), 0.07), ((1, 1), 0.20), ((2, 1), 0.09), ((1, 1, 1), 0.05))
 
 
@@ -155,11 +157,13 @@ def _draw_relation(random: Random) -> Relation:
 
 
 def training_scene(random: Random) -> Scene:
-    """A scene by lot that is not held out."""
+    """A scene by lot that is not held out; single objects, which are learned first, come less often than elsewhere."""
     while True:
         scene = draw_scene(random)
-        if not is_held_out(scene) and not any(map(is_unseen_pair, scene.groups)):
-            return scene
+        alone = sum(group.number for group in scene.groups) == 1
+        if is_held_out(scene) or any(map(is_unseen_pair, scene.groups)) or (alone and random.random() > ALONE_KEPT):
+            continue
+        return scene
 
 
 def held_out_scene(random: Random, *, unseen_pairs: bool = False) -> Scene:
