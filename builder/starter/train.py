@@ -196,12 +196,12 @@ def layered_square(error: Tensor) -> Tensor:
 
 
 def draw_timesteps(count: int) -> Tensor:
-    """Half of them even, a quarter about the middle, where shapes settle, a quarter near noise, where numbers do."""
-    middle, early = count // 4, count // 4
+    """Two of five even, one about the middle, where shapes settle, two near noise, where places and numbers do."""
+    middle, early = count // 5, 2 * count // 5
     drawn = (
         torch.rand(count - middle - early),
         torch.sigmoid(torch.randn(middle) - 0.2),
-        torch.sigmoid(0.8 * torch.randn(early) + 1.3),
+        torch.sigmoid(0.8 * torch.randn(early) + 1.5),
     )
     return (torch.cat(drawn) * 1000).long().clamp(max=999)
 
