@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, distributed, multiprocessing, nn
 from torch.nn import functional as F
 
-from builder.starter import compact
 from builder.starter.checkpoints import save_whole
 from builder.starter.model import NATIVE, Average, Networks, Words, new_tokenizer
 from builder.starter.progress import Log
@@ -43,7 +42,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=32, help="of each worker")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--start", type=Path, help="weights to begin with where the work folder has none (compact.py)")
     parser.add_argument("--pool", type=int, default=40_000, help="pictures of the native size that a run draws")
     given = parser.parse_args()
     if given.workers == 1:
@@ -77,20 +75,16 @@ class Run:
         self.average = Average({name: value.clone() for name, value in self.networks.state_dict().items()})
         self.path = given.work / "diffusion.pt"
         self.step = self._resumed()
-        self.teacher = load_parts(given.work / "autoencoder.pt", given.start)[0].teacher.eval()
+        self.teacher = load_parts(given.work / "autoencoder.pt")[0].teacher.eval()
         self.noise_levels = discrete_sampling().alphas_cumprod
 
     def _resumed(self) -> int:
         if not self.path.is_file():
-            if self.given.start is not None:
-                self.networks.load_state_dict(compact.read(self.given.start, "networks"))
-                self.average.weights.update({n: v.clone() for n, v in self.networks.state_dict().items()})
             return 0
         state = torch.load(self.path, weights_only=True)
         self.networks.load_state_dict(state["networks"])
         self.average.weights.update(state["average"])
-        if "optimiser" in state:
-            self.optimiser.load_state_dict(state["optimiser"])
+        self.optimiser.load_state_dict(state["optimiser"])
         return int(state["step"])
 
     def _save(self) -> None:

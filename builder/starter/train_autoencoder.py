@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from builder.starter import compact
 from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
 from builder.starter.checkpoints import save_whole
 from builder.starter.model import NATIVE
@@ -43,14 +42,18 @@ class Parts:
         save_whole(path, teacher=self.teacher.state_dict(), vae=self.vae.state_dict(), **more)
 
 
-def load_parts(path: Path, start: Path | None = None) -> tuple[Parts, dict[str, Any]]:
-    """The parts as last saved, else those of the file ``start`` (compact.py), else fresh ones."""
-    parts = Parts(Teacher(), new_autoencoder())
-    if not path.is_file():
-        if start is not None:
-            parts.teacher.load_state_dict(compact.read(start, "teacher"))
-            parts.vae.load_state_dict(compact.read(start, "vae"))
-        return parts, {}
+def new_parts() -> Parts:
+    """Untrained."""
+    return Parts(Teacher(), new_autoencoder())
+
+
+def load_parts(path: Path) -> tuple[Parts, dict[str, Any]]:
+    """The parts as last saved, and what was saved with them.
+
+    Raises:
+        FileNotFoundError: nothing was saved there.
+    """
+    parts = new_parts()
     state = torch.load(path, weights_only=True)
     parts.teacher.load_state_dict(state["teacher"])
     parts.vae.load_state_dict(state["vae"])
@@ -67,7 +70,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--side", type=int, default=64, help="pixels of a training crop")
     parser.add_argument("--pool", type=int, default=6000)
-    parser.add_argument("--start", type=Path, help="weights to begin with where the work folder has none (compact.py)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
@@ -77,7 +79,7 @@ def main() -> None:
 def train(given: argparse.Namespace) -> None:
     """The loop: crops, loss, step, now and then a checkpoint and a measurement."""
     path = given.work / "autoencoder.pt"
-    parts, state = load_parts(path, given.start)
+    parts, state = load_parts(path) if path.is_file() else (new_parts(), {})
     done = int(state.get(f"{given.stage}_step", 0))
     if done >= given.steps:
         return
