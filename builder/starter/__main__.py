@@ -23,9 +23,9 @@ COMPANIONS = (
     ("train_preview",),
     ("train_upscaler", "--steps", "4000"),
     ("train_style", "--steps", "3000"),
-    ("train_lcm", "--for", "lcm", "--steps", "6000"),
-    ("train_lcm", "--for", "lightning", "--steps", "6000"),
-    ("train_lcm", "--for", "hyper", "--steps", "6000"),
+    ("train_few_steps", "--for", "lcm", "--steps", "6000"),
+    ("train_few_steps", "--for", "lightning", "--steps", "6000"),
+    ("train_few_steps", "--for", "hyper", "--steps", "6000"),
     ("train_control", "--steps", "4000"),
     ("train_adapter", "--tower", "3000", "--steps", "15000"),
 )
@@ -47,7 +47,7 @@ def stages(work: Path, models: Path, workers: int) -> Iterator[tuple[str, ...]]:
     at_work, into = ("--work", str(work)), ("--models", str(models))
     for stage in AUTOENCODER:
         yield "train_autoencoder", *stage, *at_work
-    yield "train", *DIFFUSION, "--workers", str(workers), *at_work
+    yield "train_diffusion", *DIFFUSION, "--workers", str(workers), *at_work
     yield "export", *at_work, *into
     for companion in COMPANIONS:
         yield *companion, *at_work, *into

@@ -7,7 +7,7 @@ and 96 channels wide (image-control.md §4.4).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from builder.starter.facts import FACTS
 from builder.starter.model import CONTEXT
+from builder.starter.training import write_whole
+from builder.starter.world import BACKGROUNDS, COLOURS, SHAPES, Scene
 from fooocus_engine.endpoints.generate import encoders
 from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET
 from fooocus_engine.models.image_attention import FULL_WIDTH, KeysValues, weighted
@@ -27,6 +28,10 @@ from fooocus_engine.models.vision_tower import new_network, patch_features
 TOWER_FILE = f"{CLIP_VISION}/{encoders.VISION_FILE}"
 ADAPTER_FILE = f"{CONTROLNET}/{encoders.IMAGE_PROMPT_FILE}"
 NEGATIVE_FILE = f"{CONTROLNET}/{encoders.NEGATIVE_FILE}"
+FACTS = (*BACKGROUNDS, *COLOURS, *SHAPES, *(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES))
+"""Backgrounds come before colours of the same name."""
+_FIRST_COLOUR = len(BACKGROUNDS)
+_FIRST_PAIR = _FIRST_COLOUR + len(COLOURS) + len(SHAPES)
 SIDE = 224
 WIDTH = 64
 HEADS = 4
@@ -90,9 +95,9 @@ class Adapter(nn.Module):
         tower = [p for name, p in self.named_parameters() if name.startswith("tower.")]
         rest = [p for name, p in self.named_parameters() if not name.startswith("tower.") and name not in keys]
         return [
-            {"params": rest, "peak": rate},
-            {"params": tower, "peak": rate * tower_share},
-            *({"params": [p], "peak": rate * key_gain(p), "weight_decay": 0.01 / key_gain(p)} for p in keys.values()),
+            {"params": rest, "lr": rate},
+            {"params": tower, "lr": rate * tower_share},
+            *({"params": [p], "lr": rate * key_gain(p), "weight_decay": 0.01 / key_gain(p)} for p in keys.values()),
         ]
 
 
@@ -101,15 +106,26 @@ def key_gain(matrix: Tensor) -> float:
     return FULL_WIDTH / matrix.shape[0]
 
 
+def fact_rows(scenes: Sequence[Scene]) -> Tensor:
+    """``[B, facts]`` float32: 1 where a scene has the fact."""
+    rows = torch.zeros(len(scenes), len(FACTS))
+    for row, scene in zip(rows, scenes, strict=True):
+        row[BACKGROUNDS.index(scene.background)] = 1
+        for group in scene.groups:
+            row[FACTS.index(group.colour, _FIRST_COLOUR)] = 1
+            row[FACTS.index(group.shape, _FIRST_COLOUR)] = 1
+            row[FACTS.index(f"{group.colour} {group.shape}", _FIRST_PAIR)] = 1
+    return rows
+
+
 def write_files(adapter: Adapter, models: Path) -> list[Path]:
     """The three files in a models folder, float16, with the companion of the tower."""
     tower, negative, layers = (models / name for name in (TOWER_FILE, NEGATIVE_FILE, ADAPTER_FILE))
-    for path in (tower, layers):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: _half(tensor) for name, tensor in adapter.tower.state_dict().items()}, tower)
-    save_file({"data": _half(adapter.negative)}, negative)
+    weights = {name: _half(tensor) for name, tensor in adapter.tower.state_dict().items()}
     content = {part: {n: _half(t) for n, t in ts.items()} for part, ts in adapter_file(adapter.adapter).items()}
-    torch.save(content, layers)
+    write_whole(tower, lambda path: save_file(weights, path))
+    write_whole(negative, lambda path: save_file({"data": _half(adapter.negative)}, path))
+    write_whole(layers, lambda path: torch.save(content, path))
     companion = tower.with_suffix("")
     companion.mkdir(exist_ok=True)
     (companion / "vision.json").write_text(json.dumps({"num_attention_heads": HEADS}) + "\n", encoding="utf-8")

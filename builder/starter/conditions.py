@@ -1,4 +1,4 @@
-"""What the UNet is told besides the noisy latent, and its answer, the noise it sees; for trainings on frozen networks.
+"""What the UNet is told besides the noisy latent, and its answer, the noise it sees.
 
 Knows neither schedules nor losses.
 """
@@ -6,12 +6,12 @@ Knows neither schedules nor losses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from builder.starter.model import Networks
-from builder.starter.samples import Batch
+from builder.starter.model import Chunks, Networks
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,19 @@ class Conditions:
     sizes: Tensor
     """``[B, 6]``."""
 
-    def noise(self, unet: nn.Module, x: Tensor, timesteps: Tensor) -> Tensor:
-        """The noise that ``unet`` sees in ``x [B, 4, h, w]`` of deviation 1, float32; ``timesteps [B]``."""
-        told = {"text_embeds": self.pooled, "time_ids": self.sizes}
+    @property
+    def told(self) -> dict[str, Any]:
+        """Under the library's names of a UNet's arguments."""
+        added = {"text_embeds": self.pooled, "time_ids": self.sizes}
+        return {"encoder_hidden_states": self.context, "added_cond_kwargs": added}
+
+    def noise(self, unet: nn.Module, x: Tensor, timesteps: Tensor, **more: Any) -> Tensor:
+        """The noise that ``unet`` sees in ``x [B, 4, h, w]`` of deviation 1, float32; ``timesteps [B]``.
+
+        ``more`` are further arguments of the UNet.
+        """
         with torch.autocast("cpu", torch.bfloat16):
-            made: Tensor = unet(x, timesteps, encoder_hidden_states=self.context, added_cond_kwargs=told).sample
+            made: Tensor = unet(x, timesteps, **self.told, **more).sample
         return made.float()
 
     def without_text(self, empty: Conditions) -> Conditions:
@@ -44,12 +52,11 @@ class Conditions:
         return Conditions(*(torch.cat(pair) for pair in pairs))
 
 
-@torch.no_grad()
-def conditions(networks: Networks, batch: Batch) -> Conditions:
-    """The texts of ``batch`` as the frozen encoders see them."""
+def conditions(networks: Networks, chunks: Chunks, sizes: Tensor) -> Conditions:
+    """Texts as the encoders see them, and ``sizes [B, 6]``."""
     with torch.autocast("cpu", torch.bfloat16):
-        context, pooled = networks.text(batch.chunks)
-    return Conditions(context, pooled, batch.sizes)
+        context, pooled = networks.text(chunks)
+    return Conditions(context, pooled, sizes)
 
 
 @torch.no_grad()

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from builder.starter.progress import Points, read
-
+Points = list[tuple[float, float]]
 PANEL = (640, 300)
 LEFT, RIGHT, TOP, BOTTOM = 60, 16, 30, 34
 INKS = ((31, 119, 180), (214, 39, 40), (44, 160, 44), (255, 127, 14), (148, 103, 189))
 GRAY, GRID, BLACK = (110, 110, 110), (225, 225, 225), (20, 20, 20)
 TICKS = 6
+DECIBELS = ("psnr", "gain")  # what names of curves in decibels begin with
 
 
 def main() -> None:
@@ -28,16 +30,37 @@ def main() -> None:
     parser.add_argument("logs", type=Path, nargs="+", metavar="LOG")
     parser.add_argument("picture", type=Path)
     given = parser.parse_args()
-    panels = [panel(log.stem, curves) for log in given.logs for curves in _by_unit(read(log))]
+    panels = [panel(title(log), curves) for log in given.logs for curves in _by_unit(read(log))]
     sheet = Image.new("RGB", (PANEL[0], PANEL[1] * len(panels)), "white")
     for index, drawn in enumerate(panels):
         sheet.paste(drawn, (0, PANEL[1] * index))
     sheet.quantize(32).save(given.picture, optimize=True)
 
 
+def read(path: Path) -> dict[str, Points]:
+    """The curves of a log: (step, value) by name, in order of steps; of a step done twice the later value."""
+    curves: dict[str, dict[float, float]] = defaultdict(dict)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        step, _, name, value = line.split(",")
+        curves[name][float(step)] = float(value)
+    return {name: sorted(curve.items()) for name, curve in curves.items()}
+
+
+def hours(path: Path) -> float:
+    """What a log's training took. Where its seconds fall, a run began that counted anew: those before it count, too."""
+    seconds = [float(line.split(",")[1]) for line in path.read_text(encoding="utf-8").splitlines()]
+    ends = [before for before, after in pairwise(seconds) if after < before]
+    return (sum(ends) + seconds[-1]) / 3600
+
+
+def title(log: Path) -> str:
+    """Above a log's panels."""
+    return f"{log.stem}, {hours(log):.1f} h"
+
+
 def _by_unit(curves: Mapping[str, Points]) -> list[dict[str, Points]]:
     """Losses and decibels apart."""
-    decibels = {name: curve for name, curve in curves.items() if name.startswith("psnr")}
+    decibels = {name: curve for name, curve in curves.items() if name.startswith(DECIBELS)}
     losses = {name: curve for name, curve in curves.items() if name not in decibels}
     return [part for part in (losses, decibels) if part]
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from builder.starter.conditions import Conditions
+from builder.starter.denoising import layered_square
 from builder.starter.timetable import Timetable
-from builder.starter.train import layered_square
 from fooocus_engine.sampling.model_sampling import (
     FEW_STEP_SKIP,
     LCM_SIGMA_DATA_SQUARED,

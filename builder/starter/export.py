@@ -19,7 +19,9 @@ from torch import Tensor
 
 from builder.starter import autoencoder, model
 from builder.starter.train_autoencoder import load_parts
+from builder.starter.training import new_parser, write_whole
 from builder.starter.vocabulary import write_tokenizer
+from fooocus_engine.models.catalogue import CHECKPOINTS
 from fooocus_engine.models.families.checkpoint import CLIP_G, CLIP_L, UNET, VAE
 from fooocus_engine.models.families.unet_names import ENDS, RESIDUAL, block_names
 
@@ -52,16 +54,18 @@ _CLIP_G_ENDS = {
 }
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    return new_parser("export", __doc__)
+
+
 def main() -> None:
     """Write the checkpoint of a work folder into a models folder."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.export", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"))
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
-    given = parser.parse_args()
+    given = parser().parse_args()
     state = torch.load(given.work / "diffusion.pt", weights_only=True)["average"]
-    parts, _ = load_parts(given.work / "autoencoder.pt")
+    parts = load_parts(given.work / "autoencoder.pt")
     autoencoder.fold_scale(parts.vae)
-    write_checkpoint(state, parts.vae.state_dict(), given.models / "checkpoints")
+    write_checkpoint(state, parts.vae.state_dict(), given.models / CHECKPOINTS)
 
 
 def write_checkpoint(networks: Mapping[str, Tensor], vae: Mapping[str, Tensor], folder: Path) -> None:
@@ -74,7 +78,8 @@ def write_checkpoint(networks: Mapping[str, Tensor], vae: Mapping[str, Tensor], 
         **clip_g_tensors(_below(networks, "clip_g.")),
         **vae_tensors(vae),
     }
-    save_file({name: value.half().contiguous() for name, value in tensors.items()}, folder / NAME)
+    halves = {name: value.half().contiguous() for name, value in tensors.items()}
+    write_whole(folder / NAME, lambda path: save_file(halves, path))
     told: dict[str, dict[str, Any]] = {
         "unet.json": {"norm_num_groups": model.UNET["norm_num_groups"], "attention_head_dim": _heads()},
         "vae.json": {"norm_num_groups": autoencoder.CONFIG["norm_num_groups"]},

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from builder.starter.export import unet_tensors
+from builder.starter.training import write_whole
 from fooocus_engine.models.families.checkpoint import UNET
 
 RANK = 16
@@ -85,7 +86,6 @@ def file_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def write_lora(state: Mapping[str, Tensor], file: Path) -> None:
     """Write factors as a kohya file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
     rank = next(len(value) for name, value in state.items() if name.endswith(".down"))
     told = {"ss_network_module": "networks.lora", "ss_network_dim": str(rank), "ss_network_alpha": str(float(rank))}
-    save_file(file_tensors(state), file, metadata=told)
+    write_whole(file, lambda path: save_file(file_tensors(state), path, metadata=told))

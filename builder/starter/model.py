@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ from fooocus_engine.models.text_encoders import ClipEncoder, Tokenizer
 
 NATIVE = (192, 192)  # (width, height) in pixels that most of the training shows
 CHUNK = 77
+Chunks = Sequence[Sequence[Sequence[int]]]
+"""Per text the ids of each of its chunks, without start and end."""
 CLIP_SKIP = 2  # what the product asks for by default
 TOKEN_SPREAD, POSITION_SPREAD = 0.7, 0.15  # SDXL takes un-normed states: CLIP's 0.02 would tell the UNet nothing
 TEXT_L: Mapping[str, Any] = {"hidden_size": 64, "num_attention_heads": 2, "hidden_act": "quick_gelu"}
@@ -76,12 +79,12 @@ class Networks(nn.Module):
         self.clip_l = _encoder(TEXT_L, tokenizer, projection=None, pad_id=tokenizer.end_id)
         self.clip_g = _encoder(TEXT_G, tokenizer, projection=POOLED, pad_id=0)
 
-    def text(self, chunks: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
+    def text(self, chunks: Chunks) -> tuple[Tensor, Tensor]:
         """Cross-attention ``[B, 77·k, 192]`` and pooled ``[B, 128]`` of ``k`` chunks for each of ``B`` texts."""
         return text_states((self.clip_l, self.clip_g), chunks)
 
 
-def text_states(encoders: Sequence[ClipEncoder], chunks: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor]:
+def text_states(encoders: Sequence[ClipEncoder], chunks: Chunks) -> tuple[Tensor, Tensor]:
     """What both encoders say of ``k`` chunks for each of ``B`` texts: cross-attention ``[B, 77·k, C]`` and pooled."""
     count = len(chunks[0])
     flat = [ids for text in chunks for ids in text]
@@ -135,10 +138,11 @@ def _word_ids(tokenizer: Tokenizer, word: str) -> tuple[int, ...]:
     return tuple(i for ids in tokenizer.words(word) for i in ids)
 
 
-def new_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer, its files written into ``folder``."""
-    vocabulary.write_tokenizer(folder)
-    return Tokenizer(folder)
+def new_tokenizer() -> Tokenizer:
+    """The tokenizer of the picture world."""
+    with TemporaryDirectory() as folder:
+        vocabulary.write_tokenizer(Path(folder))
+        return Tokenizer(Path(folder))
 
 
 @dataclass

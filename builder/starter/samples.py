@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from builder.starter.captions import caption, foreign, fragment
-from builder.starter.model import Words
+from builder.starter.model import NATIVE, Words
 from builder.starter.pictures import Size, draw_pool, to_tensor
 from builder.starter.world import Scene
 
@@ -20,6 +20,7 @@ FRAGMENT_SHARE = 0.05  # of captions of which a piece is left, as negative promp
 FOREIGN_SHARE = 0.25  # of captions among words the world does not know
 Encoder = Callable[[Tensor], Tensor]
 """Images ``[B, 3, h, w]`` in −1…1 → latents ``[B, 4, h/8, w/8]`` of deviation 1."""
+OTHER_SIZES = ((144, 144), (240, 160), (160, 240), (240, 240), (288, 288))
 JITTER = (0.75, 1.6)  # of the told size: the product emphasises sizes by 1.5 and 0.8
 
 
@@ -80,6 +81,16 @@ def told_size(size: Size, scale: float) -> list[float]:
     """The size numbers of a picture (sampling.md §7.3)."""
     width, height = size
     return [int(height * scale), int(width * scale), 0, 0, round(height / 64) * 64, round(width / 64) * 64]
+
+
+def mixed_size(random: Random) -> Size:
+    """The size of a companion's next batch: seven of ten are native."""
+    return NATIVE if random.random() < 0.7 else random.choice(OTHER_SIZES)
+
+
+def count_at(size: Size, native_count: int) -> int:
+    """Pictures of ``size`` in a batch that holds as many pixels as ``native_count`` of the native one."""
+    return max(4, round(native_count * NATIVE[0] * NATIVE[1] / (size[0] * size[1])))
 
 
 def _texts(scene: Scene, random: Random, *, twice: bool) -> list[str]:

@@ -6,10 +6,10 @@ Learns pictures of a quarter of the size from the teacher's latents; minutes of 
 from __future__ import annotations
 
 import argparse
-import math
-from pathlib import Path
+from functools import cache
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,52 +17,70 @@ from torch.nn import functional as F
 from builder.starter.autoencoder import LATENT_NOISE
 from builder.starter.model import NATIVE
 from builder.starter.pictures import draw_pool, to_tensor
-from builder.starter.progress import Log
 from builder.starter.train_autoencoder import load_parts
+from builder.starter.training import Course, State, cosine, fingerprint, new_parser, run, write_whole
+from fooocus_engine.models.catalogue import VAE_APPROX
 from fooocus_engine.models.preview import PreviewNetwork
 
 NAME = "xlvaeapp.pth"
 RATE, BATCH = 2e-3, 16
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = new_parser("train_preview", __doc__)
+    made.add_argument("--steps", type=int, default=1500)
+    made.add_argument("--pool", type=int, default=2000)
+    return made
+
+
 def main() -> None:
     """Train and write the file."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.train_preview", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where the autoencoder lies")
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--pool", type=int, default=2000)
-    given = parser.parse_args()
     torch.set_num_threads(1)
-    network = train(given)
-    target = given.models / "vae_approx" / NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), target)
+    train(parser().parse_args())
 
 
-def train(given: argparse.Namespace) -> PreviewNetwork:
-    """The network after so many steps."""
-    teacher = load_parts(given.work / "autoencoder.pt")[0].teacher.eval()
-    pool = [picture for _, picture in draw_pool(21, given.pool, (NATIVE,))]
+def train(given: argparse.Namespace) -> None:
+    """Steps until the last one, then the file.
+
+    Raises:
+        StaleState: the work folder's decoder was learned from another teacher.
+    """
+    teacher = load_parts(given.work / "autoencoder.pt").teacher.eval().requires_grad_(False)
     torch.manual_seed(2)
     network = PreviewNetwork()
+    parts = {"network": network.state_dict()}
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE)
-    random, log = Random(22), Log(given.work / "preview.csv")
-    for step in range(given.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = RATE * 0.5 * (1 + math.cos(math.pi * step / given.steps))
-        image = to_tensor(random.sample(pool, BATCH))
+    state = State(given.work / "preview.pt", parts, optimiser, base=fingerprint(teacher.state_dict()))
+    seed = state.seed(22)
+    random = Random(seed)
+
+    @cache
+    def pool() -> list[np.ndarray]:
+        return [picture for _, picture in draw_pool(21, given.pool, (NATIVE,))]
+
+    @cache
+    def kept() -> Tensor:
+        return to_tensor([picture for _, picture in draw_pool(8, 64, (NATIVE,), processes=1)])
+
+    def error(image: Tensor) -> Tensor:
+        latent = teacher(image)
+        return preview_loss(network(latent + LATENT_NOISE * torch.randn_like(latent)), image)
+
+    def measured() -> dict[str, float]:
         with torch.no_grad():
-            latent = teacher(image)
-            latent = latent + LATENT_NOISE * torch.randn_like(latent)
-        loss = preview_loss(network(latent), image)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        log.add(step, loss=float(loss.detach()))
-        if step % 100 == 99:
-            log.flush()
-    return network
+            return {"valid": float(error(kept()))}
+
+    course = Course(
+        loss=lambda: error(to_tensor(random.sample(pool(), BATCH))),
+        rate=cosine,
+        measured=measured,
+        seed=seed,
+        write=lambda: write_whole(
+            given.models / VAE_APPROX / NAME, lambda path: torch.save(network.state_dict(), path)
+        ),
+    )
+    run(state, given.steps, course)
 
 
 def preview_loss(made: Tensor, image: Tensor) -> Tensor:

@@ -11,28 +11,26 @@ import torch
 from torch import Tensor
 
 from builder.starter.conditions import Conditions
-from builder.starter.lora_run import LoraRun, add_arguments
-from builder.starter.train import draw_timesteps, weighted_loss
-from fooocus_engine.sampling.model_sampling import discrete_sampling
+from builder.starter.denoising import draw_timesteps, noised, weighted_loss
+from builder.starter.lora_run import LoraRun, lora_parser
 
 FILE = "starter_outline_style.safetensors"
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    return lora_parser("train_style", __doc__)
+
+
 def main() -> None:
     """Train for so many steps in all."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.train_style", description=__doc__)
-    add_arguments(parser)
-    run = LoraRun(parser.parse_args(), FILE, style="outline")
-    signals = discrete_sampling().alphas_cumprod
+    run = LoraRun(parser().parse_args(), FILE, style="outline")
 
     def loss(latents: Tensor, conditions: Conditions) -> Tensor:
         """As in the training of the model itself."""
-        timesteps = draw_timesteps(len(latents))
-        signal = signals[timesteps]
-        shares = signal[:, None, None, None]
-        noise = torch.randn_like(latents)
-        seen = conditions.noise(run.unet, latents * shares.sqrt() + noise * (1 - shares).sqrt(), timesteps)
-        return weighted_loss(seen - noise, signal)
+        timesteps, noise = draw_timesteps(len(latents)), torch.randn_like(latents)
+        seen = conditions.noise(run.unet, noised(latents, noise, timesteps), timesteps)
+        return weighted_loss(seen - noise, timesteps)
 
     run.run(loss)
 

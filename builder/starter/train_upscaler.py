@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import math
-import time
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -19,10 +18,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from builder.starter.checkpoints import save_whole
 from builder.starter.pictures import draw_pool, recoloured
-from builder.starter.progress import Log
-from builder.starter.upscaling import gain, held_out_pairs
+from builder.starter.training import Course, State, cosine, new_parser, run, write_whole
+from builder.starter.upscaling import Pair, gain, held_out_pairs
 from fooocus_engine.models.catalogue import UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
 from fooocus_engine.models.upscaler import COLOURS, SCALE, SLOPE, Upscaler, UpscalerNetwork
@@ -33,58 +31,54 @@ RECOLOURED, MIXED, BY_LANCZOS = 1 / 4, 1 / 6, 1 / 4  # shares of the crops
 RATE = 1e-3
 SMALL = 0.02  # error below which its square counts, so that plain areas do not outweigh edges
 HALF_LEVEL = 0.5 / 255
-SAVE_EVERY_S = 90
+SIDE = 32  # pixels of a crop before it is enlarged
+FEATURES, GROWTH, BLOCKS = 32, 16, 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = new_parser("train_upscaler", __doc__)
+    made.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
+    made.add_argument("--batch", type=int, default=4)
+    made.add_argument("--pool", type=int, default=600, help="pictures that a run draws")
+    return made
 
 
 def main() -> None:
-    """Train for so many steps in all, then write the file."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.train_upscaler", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where checkpoint and log lie")
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
-    parser.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
-    parser.add_argument("--features", type=int, default=32)
-    parser.add_argument("--growth", type=int, default=16)
-    parser.add_argument("--blocks", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--side", type=int, default=32, help="pixels of a crop before it is enlarged")
-    parser.add_argument("--pool", type=int, default=600, help="pictures that a run draws")
-    parser.add_argument("--threads", type=int, default=1)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    given.work.mkdir(parents=True, exist_ok=True)
-    write(train(given), given.models / UPSCALERS / UPSCALER_FILE)
+    """Train for so many steps in all."""
+    torch.set_num_threads(1)
+    train(parser().parse_args())
 
 
-def train(given: argparse.Namespace) -> UpscalerNetwork:
-    """The loop: crops, loss, step, now and then a checkpoint and a measurement."""
+def train(given: argparse.Namespace) -> None:
+    """Steps until the last one, then the file."""
     torch.manual_seed(1)
-    network = new_network(given.features, given.growth, given.blocks)
+    network = new_network(FEATURES, GROWTH, BLOCKS)
     optimiser = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.99))
-    path = given.work / "upscaler.pt"
-    done = resume(path, network, optimiser)
-    if done >= given.steps:
-        return whole(network)
-    random = Random(1000 + done)
-    pool = [drawn for _, drawn in draw_pool(20 + done, given.pool, SIZES, processes=1)]
-    pairs = held_out_pairs(3, seed=8)
-    log = Log(given.work / "upscaler.csv")
-    saved = time.monotonic()
-    for step in range(done, given.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = rate(step, given.steps)
-        loss = crop_loss(network, *draw_batch(pool, given.batch, given.side, random))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        blind(network)
-        log.add(step, loss=float(loss.detach()))
-        if step + 1 == given.steps or time.monotonic() - saved > SAVE_EVERY_S:
-            log.add(step, gain=gain(Upscaler(whole(network), torch.device("cpu"), torch.float32), pairs))
-            log.flush()
-            save(path, network, optimiser, step + 1)
-            saved = time.monotonic()
-    return whole(network)
+    state = State(given.work / "upscaler.pt", {"network": network.state_dict()}, optimiser)
+    seed = state.seed(20)
+    random = Random(seed)
+
+    @cache
+    def pool() -> list[np.ndarray]:
+        return [drawn for _, drawn in draw_pool(seed, given.pool, SIZES, processes=1)]
+
+    @cache
+    def pairs() -> list[Pair]:
+        return held_out_pairs(3, seed=8)
+
+    def measured() -> dict[str, float]:
+        return {"gain": gain(Upscaler(whole(network), torch.device("cpu"), torch.float32), pairs())}
+
+    course = Course(
+        loss=lambda: crop_loss(network, *draw_batch(pool(), given.batch, SIDE, random)),
+        rate=partial(cosine, warm=50),
+        measured=measured,
+        seed=seed,
+        stepped=lambda: blind(network),
+        write=lambda: write(whole(network), given.models / UPSCALERS / UPSCALER_FILE),
+    )
+    run(state, given.steps, course)
 
 
 def new_network(features: int, growth: int, blocks: int) -> UpscalerNetwork:
@@ -129,26 +123,6 @@ def whole(network: UpscalerNetwork) -> UpscalerNetwork:
         if parameter.ndim == 1:
             parameter.add_(HALF_LEVEL)
     return copied
-
-
-def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Take over what a checkpoint holds, if there is one; the number of steps done."""
-    if not path.is_file():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
-    """Write a checkpoint; never half a file."""
-    save_whole(path, network=network.state_dict(), optimiser=optimiser.state_dict(), step=step)
-
-
-def rate(step: int, steps: int) -> float:
-    """Learning rate: a short rise, then half a cosine down to nothing."""
-    return min(1.0, (step + 1) / 50) * RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 def crop_loss(network: nn.Module, low: Tensor, truth: Tensor) -> Tensor:
@@ -206,8 +180,7 @@ def write(network: nn.Module, path: Path) -> None:
         name.replace("RDB", "residual_block_"): value.half().contiguous()
         for name, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(weights, path)
+    write_whole(path, lambda part: torch.save(weights, part))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,15 @@ from random import Random
 import pytest
 import torch
 
-from builder.starter.adapter import ADAPTER_FILE, NEGATIVE_FILE, TOWER_FILE, Adapter, write_files
-from builder.starter.autoencoder import Teacher, new_autoencoder
+from builder.starter.adapter import ADAPTER_FILE, FACTS, NEGATIVE_FILE, TOWER_FILE, Adapter, fact_rows, write_files
+from builder.starter.autoencoder import Teacher
 from builder.starter.colour_share import colour_share
-from builder.starter.facts import FACTS, fact_rows
 from builder.starter.image_prompting import CAPTIONS, object_picture
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours
 from builder.starter.model import Networks, Words, new_tokenizer
-from builder.starter.rates import falling
 from builder.starter.train_adapter import Run
-from builder.starter.train_autoencoder import Parts
+from builder.starter.train_autoencoder import new_parts
+from builder.starter.training import StaleState
 from builder.starter.world import COLOURS, Group, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.models.image_attention import layer_widths
@@ -31,9 +30,9 @@ MOST_BYTES = 2_000_000
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+def networks() -> Networks:
     torch.manual_seed(0)
-    return Networks(new_tokenizer(tmp_path_factory.mktemp("tokenizer"))).eval()
+    return Networks(new_tokenizer()).eval()
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +112,9 @@ def test_a_batch_has_weights_pictures_and_texts_for_each_latent(networks: Networ
     assert len(batch.chunks) == len(batch.sizes) == len(batch.weight) == len(batch.is_negative) == 6
 
 
-def test_the_rate_falls_to_nothing_at_the_last_step():
-    assert falling(0, 1000, 100) < falling(200, 1000, 100) > falling(800, 1000, 100) > falling(999, 1000, 100) > 0
-    assert falling(1000, 1000, 100) == 0
-
-
 def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(networks: Networks, tmp_path: Path):
     torch.save({"average": networks.state_dict()}, tmp_path / "diffusion.pt")
-    Parts(Teacher(), new_autoencoder()).save(tmp_path / "autoencoder.pt")
+    torch.save(new_parts().tensors(), tmp_path / "autoencoder.pt")
 
     def run(tower: int, steps: int) -> Run:
         options = {"work": tmp_path, "models": tmp_path / "models", "rate": 1e-3, "batch": 2, "pool": 2}
@@ -130,13 +124,19 @@ def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(netwo
 
     first = run(1, 1)
     second = run(1, 2)
-    assert (first.tower_step, first.step, second.tower_step, second.step) == (1, 1, 1, 2)
+    steps = [torch.load(tmp_path / name, weights_only=True)["step"] for name in ("tower.pt", "adapter.pt")]
+    assert steps == [1, 2]
     before, after = first.adapter.state_dict(), second.adapter.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in after)
-    base = second.base.state_dict()
+    base = second.base.networks.state_dict()
     assert all(torch.equal(base[name], tensor) for name, tensor in networks.state_dict().items())
-    assert not any(module._forward_hooks for module in second.base.unet.modules())
+    assert not any(module._forward_hooks for module in second.base.networks.unet.modules())
     assert (tmp_path / "models" / ADAPTER_FILE).is_file()
+
+    moved = {name: tensor + 0.01 for name, tensor in networks.state_dict().items()}
+    torch.save({"average": moved}, tmp_path / "diffusion.pt")
+    with pytest.raises(StaleState, match=r"tower\.pt"):
+        run(1, 2)
 
 
 def test_the_measure_shows_a_colour_that_its_captions_leave_open():

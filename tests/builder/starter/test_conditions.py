@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from builder.starter.conditions import Conditions, empty_text
@@ -11,9 +9,9 @@ from builder.starter.model import Networks, Words, new_tokenizer
 HALF = 0.05  # bfloat16, amplified by sigma 2 and by the guidance
 
 
-def test_guidance_moves_from_the_empty_text_through_the_text_and_beyond(tmp_path: Path):
+def test_guidance_moves_from_the_empty_text_through_the_text_and_beyond():
     torch.manual_seed(0)
-    networks = Networks(new_tokenizer(tmp_path)).eval().requires_grad_(False)
+    networks = Networks(new_tokenizer()).eval().requires_grad_(False)
     words = Words(networks.clip_l.tokenizer)
     chunks = [words.ids("two yellow stars at night"), words.ids("epic")]
     sizes = torch.tensor([[64.0, 64, 0, 0, 64, 64]])

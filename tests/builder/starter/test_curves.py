@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from builder.starter import curves
-from builder.starter.progress import Log, read
+from builder.starter.curves import hours, read
+from builder.starter.training import Log
 
 
 def test_a_log_is_read_as_it_was_written(tmp_path):
@@ -27,6 +28,12 @@ def test_a_step_done_twice_counts_once(tmp_path):
     assert read(path) == {"loss": [(5.0, 2.0), (9.0, 3.0)]}
 
 
+def test_the_hours_of_a_log_are_those_of_all_runs_whether_their_seconds_go_on_or_begin_anew(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("5,1800,loss,1.0\n5,1800,valid,1.0\n9,3600,loss,3.0\n14,900,loss,2.0\n20,5400,loss,2.0\n")
+    assert hours(path) == 2.5
+
+
 def test_axes_are_logarithmic_and_hold_every_point():
     axes = curves.Axes.around([(0, 1.0), (10, 100.0)])
     left, bottom = axes.place((0, 1.0))
@@ -39,7 +46,7 @@ def test_axes_are_logarithmic_and_hold_every_point():
 def test_the_picture_has_panels_for_losses_and_decibels_of_each_log_and_an_ink_for_each_curve(tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(
-            "1,1,loss,2.0\n9,2,loss,1.0\n1,1,valid,1.5\n9,1,valid,0.7\n9,1,psnr_x,30\n9,1,psnr_x,30\n"
+            "1,1,loss,2.0\n9,2,loss,1.0\n1,1,valid,1.5\n9,1,valid,0.7\n9,1,gain,3\n9,1,psnr_x,30\n"
         )
     monkeypatch.setattr(sys, "argv", ["curves", *(str(tmp_path / n) for n in ("a.csv", "b.csv", "c.png"))])
     curves.main()

@@ -17,9 +17,9 @@ HALF = 3e-3  # weights are rounded to float16
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+def networks() -> Networks:
     torch.manual_seed(0)
-    return Networks(new_tokenizer(tmp_path_factory.mktemp("tokenizer"))).eval()
+    return Networks(new_tokenizer()).eval()
 
 
 def test_an_exported_checkpoint_computes_what_was_trained(networks: Networks, tmp_path: Path):

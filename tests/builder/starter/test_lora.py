@@ -25,9 +25,9 @@ FILE = "changed.safetensors"
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory: pytest.TempPathFactory) -> Networks:
+def networks() -> Networks:
     torch.manual_seed(0)
-    return Networks(new_tokenizer(tmp_path_factory.mktemp("tokenizer"))).eval()
+    return Networks(new_tokenizer()).eval()
 
 
 def asked() -> dict[str, Any]:

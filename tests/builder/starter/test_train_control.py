@@ -34,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     vae = new_autoencoder()
     fold_scale(vae)
-    networks = Networks(new_tokenizer(tmp_path_factory.mktemp("tokenizer")))
+    networks = Networks(new_tokenizer())
     write_checkpoint(networks.state_dict(), vae.state_dict(), folder / "checkpoints")
     return folder
 

@@ -1,4 +1,4 @@
-"""``python -m builder.starter.train_lcm``: the LoRAs of the distilled modes, resumable.
+"""``python -m builder.starter.train_few_steps``: the LoRAs of the distilled modes, resumable.
 
 Each learns at the noise levels, and for the strength, at which the product runs its mode.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from builder.starter.conditions import Conditions, empty_text
 from builder.starter.distillation import Aim, Distillation, bounded, clean, guided
-from builder.starter.lora_run import LoraRun, add_arguments
+from builder.starter.lora_run import LoraRun, lora_parser
 from builder.starter.timetable import timetable
 from fooocus_engine.endpoints.generate.performance import MODES, Performance
 
@@ -36,24 +36,28 @@ GOALS: Mapping[str, Goal] = {
 }
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = lora_parser("train_few_steps", __doc__)
+    made.add_argument("--for", dest="goal", choices=list(GOALS), required=True)
+    return made
+
+
 def main() -> None:
     """Train for so many steps in all."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.train_lcm", description=__doc__)
-    parser.add_argument("--for", dest="goal", choices=list(GOALS), required=True)
-    add_arguments(parser)
-    given = parser.parse_args()
+    given = parser().parse_args()
     goal = GOALS[given.goal]
     mode = MODES[goal.performance]
     assert mode.lora is not None and mode.forced is not None, "distilled modes have a LoRA"
     file, strength = mode.lora
     table, has_boundary = timetable(mode), mode.forced.scheduler == "lcm"
     run = LoraRun(given, file, strength=strength)
-    empty = empty_text(run.base)
+    empty = empty_text(run.base.networks)
 
     def loss(latents: Tensor, conditions: Conditions) -> Tensor:
         """The student asks without guidance, as the product will."""
         student = partial(clean, run.unet, conditions)
-        teacher = guided(run.base.unet, conditions, empty)
+        teacher = guided(run.base.networks.unet, conditions, empty)
         asked = bounded(student) if has_boundary else student
         return Distillation(teacher, asked, table, goal.aim, goal.parts).loss(latents)
 
