@@ -1,7 +1,7 @@
 """``python -m builder.starter``: the whole training, one stage after another, resumable at any time.
 
-Each stage is a module of its own that goes on where it was stopped and ends at once when it is done; only the export
-and the preview decoder, matters of minutes, are made anew. Stops at the first stage that fails.
+Each stage is a module of its own that goes on where it was stopped; one that is done only writes its files. Stops at
+the first stage that fails.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from builder.starter.training import new_parser
+
 AUTOENCODER = (
     ("teacher", "--steps", "2500"),
     ("decoder", "--steps", "8000"),
     ("joint", "--steps", "3500", "--batch", "8", "--side", "96"),
     ("encoder", "--steps", "1500", "--batch", "8", "--side", "96"),
 )
-DIFFUSION = ("--steps", "24000", "--sizes-from", "13200", "--decay-from", "18000")
+DIFFUSION = ("--steps", "23600", "--sizes-from", "13200", "--decay-from", "18600")
 COMPANIONS = (
     ("train_preview",),
     ("train_upscaler", "--steps", "4000"),
@@ -31,13 +33,17 @@ COMPANIONS = (
 )
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = new_parser("__main__", __doc__)
+    made.prog = "python -m builder.starter"
+    made.add_argument("--workers", type=int, default=2, help="of the diffusion; one core each")
+    return made
+
+
 def main() -> None:
     """Run what is not done yet."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter", description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where checkpoints and logs lie")
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="where the files go")
-    parser.add_argument("--workers", type=int, default=2, help="of the diffusion; one core each")
-    given = parser.parse_args()
+    given = parser().parse_args()
     for module, *arguments in stages(given.work, given.models, given.workers):
         subprocess.run([sys.executable, "-m", f"builder.starter.{module}", *arguments], check=True)
 

@@ -11,22 +11,28 @@ import pytest
 import builder.starter.__main__ as whole
 
 STAGES = list(whole.stages(Path("w"), Path("m"), 2))
+TRAINED = [(module, arguments) for module, *arguments in STAGES if module != "export"]
 
 
-def test_every_stage_is_a_module_that_takes_its_arguments(monkeypatch, tmp_path):
-    for module, *arguments in STAGES:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [module, *arguments, "--help"])
-        with pytest.raises(SystemExit) as stop:
-            importlib.import_module(f"builder.starter.{module}").main()
-        assert stop.value.code == 0
+@pytest.mark.parametrize(("module", "arguments"), TRAINED)
+def test_every_training_takes_its_arguments_and_works_in_the_folders_given(module: str, arguments: list[str]):
+    given = importlib.import_module(f"builder.starter.{module}").parser().parse_args(arguments)
+    assert given.work == Path("w")
+    assert getattr(given, "models", Path("m")) == Path("m")
+    assert given.steps > 0
+
+
+def test_the_export_takes_both_folders():
+    ((module, *arguments),) = (stage for stage in STAGES if stage[0] == "export")
+    given = importlib.import_module(f"builder.starter.{module}").parser().parse_args(arguments)
+    assert (given.work, given.models) == (Path("w"), Path("m"))
 
 
 def test_the_base_is_exported_before_any_companion_and_after_its_parts():
     names = [module for module, *_ in STAGES]
     exported = names.index("export")
-    assert set(names[:exported]) == {"train_autoencoder", "train"}
-    assert "train" not in names[exported:]
+    assert set(names[:exported]) == {"train_autoencoder", "train_diffusion"}
+    assert "train_diffusion" not in names[exported:]
     assert [arguments[0] for module, *arguments in STAGES[:4]] == ["teacher", "decoder", "joint", "encoder"]
 
 
