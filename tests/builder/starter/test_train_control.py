@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from builder.starter.autoencoder import Teacher, fold_scale, new_autoencoder
 from builder.starter.control_painter import ControlPainter
@@ -17,8 +18,11 @@ from builder.starter.edge_pool import EdgePool, edge_pool, varied
 from builder.starter.export import NAME, write_checkpoint
 from builder.starter.model import Networks, new_tokenizer
 from builder.starter.samples import batch_of
-from builder.starter.train_control import FILE, Lesson, draw_timesteps, loaded, measured, write_file
+from builder.starter.train_autoencoder import new_parts
+from builder.starter.train_control import FILE, Lesson, Run, draw_timesteps, loaded, measured, parser, write_file
+from builder.starter.training import StaleState
 from fooocus_engine.imaging.edges import pyra_canny
+from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET
 from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 
@@ -138,6 +142,32 @@ def test_the_written_file_is_small_and_is_the_published_form(base, tmp_path):
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     read = ControlNetwork.upon(base, ControlLora.load(tmp_path / FILE, base.device, base.dtype))
     assert read.own.keys() == taught.control.own.keys()
+
+
+def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(models, tmp_path):
+    torch.save(new_parts().tensors(), tmp_path / "autoencoder.pt")
+    folder = tmp_path / "models"
+    shutil.copytree(models, folder)
+
+    def run(steps: int) -> Run:
+        told = ["--work", str(tmp_path), "--models", str(folder), "--steps", str(steps), "--batch", "1", "--pool", "10"]
+        made = Run(parser().parse_args(told))
+        made.run()
+        return made
+
+    first, second = run(1), run(2)
+    assert (first.state.step, second.state.step) == (1, 2)
+    written = load_file(folder / CONTROLNET / FILE)
+    moved = [key for key, tensor in second.tensors.items() if not torch.equal(tensor, first.tensors[key])]
+    assert moved
+    assert all(torch.equal(written[key], second.tensors[key].half()) for key in moved)
+
+    base = folder / CHECKPOINTS / NAME
+    tensors = load_file(base)
+    tensors["model.diffusion_model.out.2.bias"] += 0.01
+    save_file(tensors, base)
+    with pytest.raises(StaleState, match=r"control\.pt"):
+        run(3)
 
 
 def test_a_picture_through_the_engine_feels_its_control(models, base, tmp_path):
