@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from copy import deepcopy
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from random import Random
 
@@ -94,14 +94,17 @@ class LoraRun:
     def _drawn(self, seed: int, count: int, size: Size) -> Pool:
         return encoded_pool(self.base.teacher, draw_pool(seed, count, (size,), 1, self._style), size)
 
+    @cached_property
+    def _kept(self) -> Pool:
+        return self._drawn(5, KEPT, NATIVE)
+
     def _conditions(self, batch: Batch) -> Conditions:
         return conditions(self.base.networks, batch.chunks, batch.sizes)
 
     @torch.no_grad()
     def _measured(self, loss: Loss) -> float:
         """Loss of the averaged factors on held-back pictures, always with the same noise."""
-        kept = self._drawn(5, KEPT, NATIVE)
         with self.average.shown(self.factors), torch.random.fork_rng():
             torch.manual_seed(3)
-            batch = draw_batch(kept, KEPT, self.base.words, Random(4))
+            batch = draw_batch(self._kept, KEPT, self.base.words, Random(4))
             return float(loss(batch.latents, self._conditions(batch)))

@@ -60,8 +60,10 @@ class Run:
     """A run, from its pools to the last step."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        """Raises:
-        StaleState: the work folder's adapter was learned upon another base.
+        """Where the work folder's training stands.
+
+        Raises:
+            StaleState: it was learned upon another base.
         """
         self.given = given
         self.base = load_base(given.work)

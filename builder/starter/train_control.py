@@ -28,7 +28,7 @@ from builder.starter.pictures import Size
 from builder.starter.samples import Batch, batch_of, count_at, mixed_size
 from builder.starter.train_autoencoder import load_parts
 from builder.starter.training import Course, State, falling, fingerprint, new_parser, run, write_whole
-from fooocus_engine.models.catalogue import CONTROLNET, Catalogue
+from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, Catalogue
 from fooocus_engine.models.control_lora import MARKER, ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.store import ModelStore
@@ -111,8 +111,10 @@ class Run:
     """One run, from its pools to the last step."""
 
     def __init__(self, given: argparse.Namespace) -> None:
-        """Raises:
-        StaleState: the work folder's control was learned upon another base.
+        """Where the work folder's training stands.
+
+        Raises:
+            StaleState: it was learned upon another base.
         """
         self.given = given
         torch.manual_seed(1)
@@ -158,7 +160,13 @@ class Run:
 
 
 def loaded(models: Path, name: str) -> DiffusionModel:
-    """The checkpoint of this name, in float32 on the processor."""
+    """The checkpoint of this name, in float32 on the processor.
+
+    Raises:
+        FileNotFoundError: the folder has none; the shipped one, which the engine falls back to, is another base.
+    """
+    if not (models / CHECKPOINTS / name).is_file():
+        raise FileNotFoundError(f"no checkpoint {name!r} in {models / CHECKPOINTS}; export it first")
     store = ModelStore(Settings(models_dir=models, device="cpu"), Catalogue(models))
     with store.prepared(ModelChoice(name)) as prepared:
         return prepared.base

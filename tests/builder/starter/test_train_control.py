@@ -53,6 +53,11 @@ def pool() -> EdgePool:
     return edge_pool(Teacher(), seed=1, count=4, size=SIZE)
 
 
+def test_the_shipped_model_does_not_stand_in_for_a_missing_base(tmp_path):
+    with pytest.raises(FileNotFoundError, match=NAME):
+        loaded(tmp_path, NAME)
+
+
 def lesson(base: DiffusionModel) -> Lesson:
     torch.manual_seed(0)
     return Lesson(base, ControlNetwork.upon(base, ControlLora(FILE, untrained(base, RANK))))
