@@ -25,6 +25,7 @@ from builder.starter.training import Course, State, cosine, run
 
 SIZES = ((192, 192), (192, 192), (144, 144), (128, 128), (240, 160), (160, 240), (256, 256))
 RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "joint": 1e-3, "encoder": 2e-3}
+KEPT = 64  # held-back pictures
 ANCHOR_WEIGHT = 0.05  # of the squared distance to the linear latents: smooth ones are easy to learn by a diffusion
 
 
@@ -92,7 +93,7 @@ def train(given: argparse.Namespace) -> None:
 
     @cache
     def kept() -> list[np.ndarray]:
-        return [drawn for _, drawn in draw_pool(8, 64, (NATIVE,), processes=1)]
+        return [drawn for _, drawn in draw_pool(8, KEPT, (NATIVE,), processes=1)]
 
     course = Course(
         loss=lambda: stage_loss(parts, crops(pool(), given.batch, given.side, random), stage, state.step),

@@ -40,6 +40,7 @@ FILE = "control-lora-canny-rank128.safetensors"  # the published name; the rank 
 RANK = 16  # keeps the file under 2 MB
 EARLY_SHARE = 0.75  # of timesteps in the noisy half, where a control speaks by default
 WARM_STEPS = 100
+KEPT = 64  # held-back pictures
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,7 +140,7 @@ class Run:
 
         @cache
         def kept() -> EdgePool:
-            return edge_pool(teacher, 6, 64, NATIVE)
+            return edge_pool(teacher, 6, KEPT, NATIVE)
 
         def loss() -> Tensor:
             size = mixed_size(random)

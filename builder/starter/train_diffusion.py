@@ -26,6 +26,7 @@ from builder.starter.training import Alone, Course, State, Workers, falling, run
 
 NATIVE_SHARE = 0.55  # of steps, once other sizes are mixed in
 WARM_STEPS = 100
+KEPT = 128  # held-back pictures
 MEETING = "meeting"  # the file through which workers find each other
 
 
@@ -139,7 +140,7 @@ class Run:
 
     @cached_property
     def _kept(self) -> Pool:
-        return latent_pool(self.teacher, 5, 128, NATIVE, 1)
+        return latent_pool(self.teacher, 5, KEPT, NATIVE, 1)
 
     @torch.no_grad()
     def _measured(self) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from builder.starter import train_autoencoder
 from builder.starter.train_autoencoder import RATES, load_parts, new_parts, train
 
 MOVED = {
@@ -17,6 +18,11 @@ MOVED = {
     "joint": ("teacher.correction", "vae.decoder", "vae.post_quant_conv"),
     "encoder": ("vae.encoder", "vae.quant_conv"),
 }
+
+
+@pytest.fixture(autouse=True)
+def few_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_autoencoder, "KEPT", 2)
 
 
 def trained(work: Path, stage: str, steps: int) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from builder.starter import train_control
 from builder.starter.autoencoder import Teacher, fold_scale, new_autoencoder
 from builder.starter.control_painter import ControlPainter
 from builder.starter.control_start import untrained
@@ -149,7 +150,8 @@ def test_the_written_file_is_small_and_is_the_published_form(base, tmp_path):
     assert read.own.keys() == taught.control.own.keys()
 
 
-def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(models, tmp_path):
+def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(models, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_control, "KEPT", 2)
     torch.save(new_parts().tensors(), tmp_path / "autoencoder.pt")
     folder = tmp_path / "models"
     shutil.copytree(models, folder)
