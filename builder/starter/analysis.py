@@ -7,7 +7,7 @@ sees a caption and knows nothing of how pictures are made; what it cannot name, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -26,7 +26,6 @@ ACROSS = 72  # pixels along the longer side of the enlarged mask whose contour i
 SPECK = 5  # pixels; what is narrower in the enlarged mask, such as a star of the night that touches it, is left out
 SECOND_TONE = 25.0  # Lab; two tones of an object farther apart than this make a pattern
 LEAST_PATTERN = 0.1  # share of the second tone in a pattern
-LONG_PIECE = 2.3  # length by width from which on the pieces of a pattern are stripes
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,6 @@ class SeenObject:
     """One of ``world.COLOURS``."""
     shape: str | None
     """One of ``world.SHAPES``."""
-    fill: str
-    """One of ``world.FILLS``; a guess on small pictures."""
-    x: float
-    y: float
-    """Middle of the box, from the picture's upper left corner, shares of its shorter side."""
-    radius: float
-    """Half of the longer side of the box, share of the picture's shorter side."""
-    box: tuple[int, int, int, int]
-    """Left, top, right, bottom in pixels; right and bottom exclusive."""
-    mask: Mask = field(compare=False, repr=False)
-    """``[h, w]``, the object's pixels, patterns included."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +58,17 @@ def analyse(picture: Image.Image) -> Seen:
 
 
 def _described(region: Mask, regions: Sequence[Mask], lab: Floats, background: Background) -> SeenObject:
-    x, y, width, height = cv2.boundingRect(region.astype(np.uint8))
-    short = min(region.shape)
     tones = _tones(region, lab)
     cover = _cover(region, tones, lab, background)
     for other in regions:
         if other is not region:
             cover[other] = 0
-    return SeenObject(
-        colour=colour_of(tones.lab[0]),
-        shape=shape_of(_enlarged(cover, (x, y, width, height))),
-        fill=_fill_of(tones, short),
-        x=(x + width / 2) / short,
-        y=(y + height / 2) / short,
-        radius=max(width, height) / 2 / short,
-        box=(x, y, x + width, y + height),
-        mask=region,
-    )
+    left, top, width, height = cv2.boundingRect(region.astype(np.uint8))
+    return SeenObject(colour_of(tones[0]), shape_of(_enlarged(cover, (left, top, width, height))))
 
 
-@dataclass(frozen=True)
-class _Tones:
-    """The two colours of an object."""
-
-    lab: tuple[Floats, ...]
-    """``[3]``, one or two, that of the larger area first."""
-    second: Mask
-    """``[h, w]``; empty for a plain object."""
-
-
-def _tones(region: Mask, lab: Floats) -> _Tones:
+def _tones(region: Mask, lab: Floats) -> tuple[Floats, ...]:
+    """The colours of an object in Lab, ``[3]`` each: one, or the two of a pattern, that of the larger area first."""
     inner = _inner(region)
     if 3 * np.count_nonzero(inner) < np.count_nonzero(region):
         inner = region
@@ -108,13 +77,13 @@ def _tones(region: Mask, lab: Floats) -> _Tones:
     nearer = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
     if nearer.mean() > 0.5:
         nearer = ~nearer
-    second = np.zeros(region.shape, bool)
     if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or nearer.mean() < LEAST_PATTERN:
-        return _Tones((np.median(colours, 0),), second)
+        return (np.median(colours, 0),)
+    second = np.zeros(region.shape, bool)
     second[inner] = nearer
     if 4 * np.count_nonzero(second & _inner(inner)) < np.count_nonzero(second):
-        return _Tones((np.median(colours[~nearer], 0),), np.zeros(region.shape, bool))  # a soft rim, no pattern
-    return _Tones((np.median(colours[~nearer], 0), np.median(colours[nearer], 0)), second)
+        return (np.median(colours[~nearer], 0),)  # a soft rim, no pattern
+    return np.median(colours[~nearer], 0), np.median(colours[nearer], 0)
 
 
 def _inner(region: Mask) -> Mask:
@@ -136,16 +105,16 @@ def _two_means(colours: Floats) -> Floats:
     return centres
 
 
-def _cover(region: Mask, tones: _Tones, lab: Floats, background: Background) -> Floats:
+def _cover(region: Mask, tones: Sequence[Floats], lab: Floats, background: Background) -> Floats:
     """How much of every pixel ``[h, w]`` the object covers, 0-1: how far its colour is on the way to a tone's."""
     near = cv2.dilate(region.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     behind = background.lab[near]
     off = lab[near] - behind
-    ways = [tone - behind for tone in tones.lab]
+    ways = [tone - behind for tone in tones]
     shares = [(off * way).sum(1) / np.maximum(np.square(way).sum(1), CONTRAST**2) for way in ways]
     cover = np.zeros(region.shape, np.float32)
     cover[near] = np.clip(np.max(shares, 0), 0, 1)
-    if len(tones.lab) > 1:
+    if len(tones) > 1:
         cover[_inner(region) | (region & (background.distance <= CONTRAST))] = 1
     return cover
 
@@ -158,17 +127,3 @@ def _enlarged(cover: Floats, box: tuple[int, int, int, int]) -> NDArray[np.uint8
     large = cv2.resize(window, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (SPECK, SPECK))
     return np.asarray(cv2.morphologyEx((large > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc), np.uint8)
-
-
-def _fill_of(tones: _Tones, short: int) -> str:
-    """By the form of the second tone's pieces."""
-    contours, _ = cv2.findContours(tones.second.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    lengths, areas = [], []
-    for contour in contours:
-        _, sides, _ = cv2.minAreaRect(contour)
-        if (max(sides) + 1) * (min(sides) + 1) >= 4 * (short / 128) ** 2:
-            lengths.append((max(sides) + 1) / (min(sides) + 1))
-            areas.append(len(contour))
-    if not lengths:
-        return "plain"
-    return "striped" if np.average(lengths, weights=areas) > LONG_PIECE else "dotted"

@@ -46,7 +46,11 @@ FOREIGN = (
 
 
 def caption(scene: Scene, random: Random) -> str:
-    """One of the many ways to describe ``scene``; sizes and patterns may be left unsaid, all else is told."""
+    """One of the many ways to describe ``scene``.
+
+    Number, colour, shape and pattern of every object are told, as are relation and background; a size may be left
+    unsaid, and so may the place of a single object.
+    """
     things = [_thing(group, random) for group in scene.groups]
     ground = _ground(scene.background, random)
     listed = random.random() < 0.2 and scene.relation is None

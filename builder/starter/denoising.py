@@ -22,12 +22,12 @@ def noised(latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
 
 
 def draw_timesteps(count: int) -> Tensor:
-    """Two of five even, one about the middle, where shapes settle, two near noise, where places and numbers do."""
-    middle, early = count // 5, 2 * count // 5
+    """A third even, a sixth about the middle, where shapes settle, half near noise, where places and numbers do."""
+    middle, early = count // 6, count // 2
     drawn = (
         torch.rand(count - middle - early),
         torch.sigmoid(torch.randn(middle) - 0.2),
-        torch.sigmoid(0.8 * torch.randn(early) + 1.5),
+        torch.sigmoid(0.9 * torch.randn(early) + 2.0),
     )
     return (torch.cat(drawn) * 1000).long().clamp(max=999)
 

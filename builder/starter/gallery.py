@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from builder.starter.painter import Painter
+from builder.starter.painter import Painter, Wanted, add_arguments
 
 SEED = 42
 PROMPTS = (
@@ -26,14 +26,13 @@ def main() -> None:
     """Paint and print the table."""
     parser = argparse.ArgumentParser(prog="python -m builder.starter.gallery", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--models", type=Path, default=Path("no-models"), help="a models folder")
-    parser.add_argument("--model", help="name of a checkpoint in it; default: the shipped one")
+    add_arguments(parser)
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     painter = Painter(given.models, given.model)
     names = [f"{'-'.join(prompt.replace(',', '').split())}.png" for prompt in PROMPTS]
     for prompt, name in zip(PROMPTS, names, strict=True):
-        painter.picture(prompt, SEED).save(given.folder / name, optimize=True)
+        painter.picture(Wanted(prompt, SEED)).save(given.folder / name, optimize=True)
     sys.stdout.write(table(given.folder, names))
 
 

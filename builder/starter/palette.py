@@ -1,4 +1,7 @@
-"""Names colours as a person would: ordinary colour words as plain Lab numbers, and the nearest one to a colour."""
+"""Names colours as a person would: ordinary colour words as plain Lab numbers, and the nearest one to a colour.
+
+Also tells how much of a picture is near to one of the world's own colours.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from builder.starter.world import COLOURS
 
 Floats = NDArray[np.float32]
 
 FARTHEST = 33.0  # Lab; a colour farther than this from every word has no name
+NEAR = 60  # levels, Euclidean in sRGB
 
 _WORDS: Mapping[str, tuple[float, float, float]] = {
     "red": (46, 66, 45),
@@ -42,3 +47,9 @@ def colour_of(lab: Floats) -> str | None:
     off = np.linalg.norm(_LAB - lab, axis=1)
     word = WORDS[int(off.argmin())]
     return word if word in COLOURS and off.min() <= FARTHEST else None
+
+
+def colour_share(image: Image.Image, colour: str) -> float:
+    """Share of the RGB picture's pixels that are near to ``colour``, one of ``world.COLOURS``."""
+    distance = np.asarray(image, dtype=float) - np.array(COLOURS[colour])
+    return float((np.sqrt((distance**2).sum(-1)) < NEAR).mean())

@@ -86,18 +86,10 @@ def facts_of(scene: Scene) -> Facts:
     return Facts(scene.background, tuple(Item(group.number, group.colour, group.shape) for group in scene.groups))
 
 
-def format_facts(caption: str, facts: Facts) -> str:
-    """One line of a caption file, without its end.
-
-    Raises:
-        ValueError: if ``caption`` has a line break or ``|``, is blank or starts with ``#``.
-    """
-    if not caption.strip() or caption.lstrip().startswith("#") or any(mark in caption for mark in "|\n\r"):
-        raise ValueError(
-            f"a caption has no line break and no '|', is not blank and starts with no '#', got {caption!r}"
-        )
-    items = "; ".join(f"{item.number} {item.colour} {item.shape}" for item in facts.items)
-    return f"{caption.strip()} | {facts.background} | {items}"
+def sight_of(facts: Facts) -> Seen:
+    """What is seen in a picture that shows exactly ``facts``."""
+    things = (SeenObject(item.colour, item.shape) for item in facts.items for _ in range(item.number))
+    return Seen(facts.background, tuple(things))
 
 
 def parse_facts(line: str) -> tuple[str, Facts]:

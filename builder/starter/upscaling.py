@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from builder.starter.drawing import picture
 from builder.starter.world import held_out_scene
-from fooocus_engine.models.catalogue import UPSCALERS, Catalogue
 from fooocus_engine.models.upscaler import SCALE, Upscaler
 
 LOW_SIZES = ((64, 64), (96, 96), (128, 128), (192, 128), (192, 192))
@@ -25,15 +22,6 @@ class Pair(NamedTuple):
 
     low: Image.Image
     truth: Image.Image
-
-
-def upscaler_gain(models: Path, name: str, count: int, seed: int, *, shipped: bool = False) -> float:
-    """Mean PSNR in dB of the upscaler file ``name`` of a models folder, less that of Lanczos resampling.
-
-    ``shipped``: the shipped file is preferred.
-    """
-    path = Catalogue(models).find(UPSCALERS, name, embedded=shipped)
-    return gain(Upscaler.load(path, torch.device("cpu"), torch.float32), held_out_pairs(count, seed))
 
 
 def held_out_pairs(count: int, seed: int) -> list[Pair]:

@@ -6,6 +6,7 @@ So the base stays as it is, the network follows whatever is merged into it, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from fooocus_engine.models.weights import assign, built, listed, read_weights
 MARKER = "lora_controlnet"
 HINT = "input_hint_block."
 UP, DOWN = ".up", ".down"
+HINT_WEIGHT = re.compile(r"input_hint_block\.\d{1,3}\.weight")
+HINT_BIAS = re.compile(r"input_hint_block\.\d{1,3}\.bias")
 HINT_STEP = 4  # indices between two convolutions that set a new width; the published ones are 16, 32, 96, 256
 
 
@@ -75,6 +78,7 @@ class ControlNetwork:
         Raises:
             BadModelFile: the file lacks a part, or does not fit this UNet.
         """
+        _require_form(lora)
         names = _module_names(lora, base.unet_names)
         module = _unfilled(base, lora)
         wanted = module.state_dict().keys()
@@ -89,6 +93,16 @@ class ControlNetwork:
             if key.endswith(UP):
                 own |= _changed(module, names[key], key.removesuffix(UP), lora)
         return cls(module, own)
+
+
+def _require_form(lora: ControlLora) -> None:
+    """Raise unless keys and dimensions are such that the network's structure can be read from them."""
+    for key, tensor in lora.tensors.items():
+        is_hint = HINT_BIAS.fullmatch(key) or (HINT_WEIGHT.fullmatch(key) and tensor.ndim == 4)
+        if key.startswith(HINT) and not is_hint:
+            raise BadModelFile(f"{lora.file}: {key} of shape {list(tensor.shape)} is no part of a hint encoder")
+        if key.endswith((UP, DOWN)) and tensor.ndim < 2:
+            raise BadModelFile(f"{lora.file}: {key} of shape {list(tensor.shape)} is no factor of a weight")
 
 
 def _unfilled(base: DiffusionModel, lora: ControlLora) -> ControlNetModel:

@@ -86,8 +86,11 @@ def _config(tensors: Mapping[str, Tensor], told: Mapping[str, Any], file: str) -
         positions = tensors["vision_model.embeddings.position_embedding.weight"].shape[0]
         inner = tensors["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
         projection = tensors["visual_projection.weight"].shape[0]
+        side = isqrt(positions - 1) * patch
     except KeyError as error:
         raise BadModelFile(f"{file}: the vision network lacks {error.args[0]}") from error
+    except (ValueError, IndexError) as error:
+        raise BadModelFile(f"{file}: the vision network has weights of unexpected shape: {error}") from error
     return {
         "hidden_size": width,
         "intermediate_size": inner,
@@ -95,7 +98,7 @@ def _config(tensors: Mapping[str, Tensor], told: Mapping[str, Any], file: str) -
         "num_hidden_layers": sum(1 for name in tensors if _LAYER_MARK.fullmatch(name)),
         "num_attention_heads": told.get("num_attention_heads", max(1, width // HEAD_SIZE)),
         "num_channels": channels,
-        "image_size": isqrt(positions - 1) * patch,
+        "image_size": side,
         "patch_size": patch,
         "hidden_act": told.get("hidden_act", "gelu"),
         "layer_norm_eps": told.get("layer_norm_eps", 1e-5),

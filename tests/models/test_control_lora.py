@@ -167,6 +167,24 @@ def test_a_file_without_a_hint_encoder_is_told(base):
         ControlNetwork.upon(base, ControlLora("x", {"zero_convs.0.0.bias": torch.zeros(32)}))
 
 
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [
+        ("input_hint_block.0.weight", (16,)),
+        ("input_hint_block.8.weight", ()),
+        ("input_hint_block.first.weight", (16, 3, 3, 3)),
+        ("input_hint_block.0", (16, 3, 3, 3)),
+        (f"input_hint_block.{'9' * 5000}.weight", (16, 3, 3, 3)),
+        (f"{LAYER}.up", (64,)),
+        (f"{LAYER}.down", ()),
+    ],
+)
+def test_a_misshapen_tensor_is_a_bad_file(key, shape, base, lora):
+    misshapen = replace(lora, tensors={**lora.tensors, key: torch.zeros(shape)})
+    with pytest.raises(BadModelFile, match=r"no part of a hint encoder|no factor of a weight"):
+        ControlNetwork.upon(base, misshapen)
+
+
 def test_a_file_for_a_larger_model_is_refused(base, lora):
     larger = replace(lora, tensors={**lora.tensors, "input_blocks.9.0.in_layers.0.bias": torch.zeros(8)})
     with pytest.raises(BadModelFile, match=r"does not have: input_blocks\.9"):

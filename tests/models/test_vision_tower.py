@@ -83,3 +83,19 @@ def test_a_missing_weight_is_named(tmp_path: Path):
         save_file(rest, tmp_path / "tower.safetensors")
         with pytest.raises(BadModelFile, match=rf"tower\.safetensors: .*lacks {name}"):
             VisionTower.load(tmp_path / "tower.safetensors", CPU, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("vision_model.embeddings.patch_embedding.weight", (160, 588)),
+        ("vision_model.embeddings.position_embedding.weight", (0, 160)),
+        ("vision_model.embeddings.position_embedding.weight", (18, 160)),
+        ("vision_model.encoder.layers.0.mlp.fc1.weight", ()),
+        ("visual_projection.weight", ()),
+    ],
+)
+def test_a_misshapen_weight_is_a_bad_file(name: str, shape: tuple[int, ...], tmp_path: Path):
+    path = saved(tmp_path, **{name: torch.zeros(shape)})
+    with pytest.raises(BadModelFile, match=r"tower\.safetensors: the vision network has weights of unexpected shape"):
+        VisionTower.load(path, CPU, torch.float32)

@@ -11,14 +11,12 @@ import torch
 
 from builder.starter.adapter import ADAPTER_FILE, FACTS, NEGATIVE_FILE, TOWER_FILE, Adapter, fact_rows, write_files
 from builder.starter.autoencoder import Teacher
-from builder.starter.colour_share import colour_share
-from builder.starter.image_prompting import CAPTIONS, object_picture
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours
 from builder.starter.model import Networks, Words, new_tokenizer
 from builder.starter.train_adapter import Run
 from builder.starter.train_autoencoder import new_parts
 from builder.starter.training import StaleState
-from builder.starter.world import COLOURS, Group, Scene, training_scene
+from builder.starter.world import Group, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.models.image_attention import layer_widths
 from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
@@ -137,8 +135,3 @@ def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(netwo
     torch.save({"average": moved}, tmp_path / "diffusion.pt")
     with pytest.raises(StaleState, match=r"tower\.pt"):
         run(1, 2)
-
-
-def test_the_measure_shows_a_colour_that_its_captions_leave_open():
-    assert colour_share(object_picture("red", 3), "red") > 0.1
-    assert not any(colour in caption.split() for caption in CAPTIONS for colour in set(COLOURS) - {"white"})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -12,11 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from builder.starter import analysis, backgrounds, contours, palette, patterns, regions, world
+from builder.starter import world
 from builder.starter.analysis import analyse
-from builder.starter.drawing import arranged, picture
+from builder.starter.drawing import picture
+from builder.starter.model import NATIVE
+from builder.starter.palette import colour_share
+from builder.starter.rows import SIZES
 from builder.starter.scoring import Facts, Item, Score, Totals, facts_of, score, totals
 
+ROOT = Path(__file__).parents[3]
 Degrade = Callable[[Image.Image, int], Image.Image]
 GRAY = (136, 136, 136)
 RED = (214, 32, 38)
@@ -57,13 +61,9 @@ def plain(size: tuple[int, int] = (128, 128)) -> tuple[Image.Image, ImageDraw.Im
     return image, ImageDraw.Draw(image)
 
 
-@pytest.mark.parametrize("size", [(128, 128), (192, 192), (192, 128), (128, 192), (256, 256)])
+@pytest.mark.parametrize("size", [NATIVE, *SIZES, (96, 96), (128, 128)])
 def test_drawn_scenes_are_read_right_in_99_of_100(size):
     assert least(totals(scores(150, size))) >= 0.99
-
-
-def test_drawn_scenes_of_96_pixels_are_read_right_in_97_of_100():
-    assert least(totals(scores(150, (96, 96)))) >= 0.97
 
 
 def test_soft_noisy_scenes_in_wrong_colours_are_read_right_in_97_of_100():
@@ -72,33 +72,21 @@ def test_soft_noisy_scenes_in_wrong_colours_are_read_right_in_97_of_100():
 
 @pytest.mark.parametrize("shape", world.SHAPES)
 @pytest.mark.parametrize("fill", world.FILLS)
-def test_shape_colour_and_fill_of_a_single_object_are_named(shape, fill):
+def test_shape_and_colour_of_a_single_object_are_named(shape, fill):
     seen = analyse(picture(scene_of("gray", "blue", shape, fill), (128, 128), Random(1)))
-    assert [(thing.colour, thing.shape, thing.fill) for thing in seen.objects] == [("blue", shape, fill)]
+    assert [(thing.colour, thing.shape) for thing in seen.objects] == [("blue", shape)]
 
 
 @pytest.mark.parametrize("fill", ["striped", "dotted"])
 def test_pattern_in_the_background_s_own_colour_does_not_break_an_object(fill):
     seen = analyse(picture(scene_of("white", "red", "square", fill), (128, 128), Random(1)))
-    assert [(thing.colour, thing.shape, thing.fill) for thing in seen.objects] == [("red", "square", fill)]
+    assert [(thing.colour, thing.shape) for thing in seen.objects] == [("red", "square")]
 
 
 @pytest.mark.parametrize("background", world.BACKGROUNDS)
 def test_empty_background_is_named_and_has_no_objects(background):
     seen = analyse(picture(world.Scene(background, (), None), (128, 128), Random(3)))
     assert (seen.background, seen.objects) == (background, ())
-
-
-def test_place_and_extent_of_an_object_are_measured():
-    scene = scene_of(shape="circle")
-    truth = arranged(scene, (192, 128), Random(4))[0]
-    (thing,) = analyse(picture(scene, (192, 128), Random(4))).objects
-    assert math.hypot(thing.x - truth.x, thing.y - truth.y) < 0.01  # about a pixel
-    assert thing.radius == pytest.approx(truth.radius, abs=0.01)
-    left, top, right, bottom = thing.box
-    rows, columns = np.nonzero(thing.mask)
-    assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
-    assert thing.mask.sum() == pytest.approx(math.pi * (truth.radius * 128) ** 2, rel=0.1)
 
 
 def test_specks_are_no_objects():
@@ -185,8 +173,19 @@ def test_pictures_of_other_captions_score_near_chance():
     assert total.both.value < 0.10  # 1 in 80, raised by pairing the best of three
 
 
-def test_analyser_shares_no_code_with_the_drawing():
-    for module in (analysis, backgrounds, contours, palette, patterns, regions):
-        tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"))
-        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert "builder.starter.drawing" not in imported
+@pytest.mark.parametrize("module", ["analysis", "outline", "palette"])
+def test_what_judges_pictures_loads_nothing_that_draws_or_tells_them(module):
+    code = (
+        f"import sys, builder.starter.{module}; print(*(name for name in sys.modules if name.startswith('builder.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {name.rpartition(".")[2] for name in done.stdout.split()}
+    assert module in loaded
+    assert loaded.isdisjoint({"drawing", "pictures", "captions"})
+
+
+def test_the_share_of_a_colour_is_that_of_its_pixels():
+    image = Image.new("RGB", (10, 10), world.COLOURS["red"])
+    image.paste(world.COLOURS["blue"], (0, 0, 10, 3))
+    assert colour_share(image, "red") == 0.7
+    assert colour_share(image, "green") == 0.0

@@ -7,7 +7,7 @@ import torch
 
 from builder.starter.autoencoder import decode, encode, fold_scale, new_autoencoder
 from builder.starter.export import NAME, write_checkpoint
-from builder.starter.model import Networks, Words, new_tokenizer
+from builder.starter.model import Networks, Words, new_tokenizer, text_states
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore
 from fooocus_engine.settings import Settings
@@ -48,9 +48,11 @@ def test_an_exported_checkpoint_computes_what_was_trained(networks: Networks, tm
         assert float(stored.std.max()) < 1e-5
         assert base.text is not None
         assert base.text.clip_l is not None
-        ids = torch.tensor([[base.text.clip_l.start_id, *words.ids("two yellow stars at night")]])
-        hidden, _ = base.text.clip_l.encode(ids, None, 2)
-        assert torch.allclose(hidden, context[:, : ids.shape[1], :64], atol=HALF)
+        assert base.text.clip_g is not None
+        text = words.ids("two yellow stars at night")
+        shown, kept = text_states((base.text.clip_l, base.text.clip_g), [[text]])
+        assert torch.allclose(shown, context, atol=HALF)
+        assert torch.allclose(kept, pooled, atol=HALF)
 
 
 def test_the_checkpoint_stays_within_its_size(networks: Networks, tmp_path: Path):

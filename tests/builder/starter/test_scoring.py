@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import numpy as np
 import pytest
 
 from builder.starter import world
@@ -16,10 +15,10 @@ from builder.starter.scoring import (
     Score,
     Share,
     facts_of,
-    format_facts,
     parse_facts,
     read_facts,
     score,
+    sight_of,
     totals,
 )
 
@@ -29,33 +28,11 @@ RIGHT, WRONG = Match(True, True), Match(False, False)
 
 
 def seen(background: str | None, *things: tuple[str | None, str | None]) -> Seen:
-    mask = np.zeros((1, 1), bool)
-    return Seen(
-        background, tuple(SeenObject(colour, shape, "plain", 0, 0, 0, (0, 0, 1, 1), mask) for colour, shape in things)
-    )
+    return Seen(background, tuple(SeenObject(colour, shape) for colour, shape in things))
 
 
 def test_line_is_read():
     assert parse_facts(LINE) == ("two yellow stars above a green square at night", FACTS)
-
-
-def test_line_is_written():
-    assert format_facts("two yellow stars above a green square at night", FACTS) == LINE
-
-
-def test_facts_of_any_scene_come_back_from_their_line():
-    for i in range(100):
-        facts = facts_of(world.draw_scene(Random(i)))
-        assert parse_facts(format_facts("a caption, with commas; and more", facts)) == (
-            "a caption, with commas; and more",
-            facts,
-        )
-
-
-@pytest.mark.parametrize("caption", ["", "  ", "a | b", "# note", "two\nlines"])
-def test_caption_that_would_not_come_back_is_refused(caption):
-    with pytest.raises(ValueError, match="a caption has"):
-        format_facts(caption, FACTS)
 
 
 def test_blank_lines_and_comments_are_passed_over():
@@ -92,6 +69,13 @@ def test_number_of_a_bad_line_is_told():
 def test_everything_right_in_any_order():
     found = score(FACTS, seen("night", ("green", "square"), ("yellow", "star"), ("yellow", "star")))
     assert found == Score(background=True, count=True, objects=(RIGHT, RIGHT, RIGHT))
+
+
+def test_the_sight_of_facts_has_all_of_them_right():
+    for i in range(100):
+        facts = facts_of(world.draw_scene(Random(i)))
+        total = totals([score(facts, sight_of(facts))])
+        assert total.background.value == total.count.value == total.both.value == 1
 
 
 def test_missing_object_is_wrong_in_everything():

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from builder.starter import train_control
 from builder.starter.autoencoder import Teacher, fold_scale, new_autoencoder
-from builder.starter.control_painter import ControlPainter
 from builder.starter.control_start import untrained
 from builder.starter.edge_pool import EdgePool, edge_pool, varied
 from builder.starter.export import NAME, write_checkpoint
@@ -175,17 +174,3 @@ def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(mod
     save_file(tensors, base)
     with pytest.raises(StaleState, match=r"control\.pt"):
         run(3)
-
-
-def test_a_picture_through_the_engine_feels_its_control(models, base, tmp_path):
-    tensors = untrained(base, 2)
-    torch.manual_seed(1)
-    loud = {key: torch.randn_like(value) * 0.1 if not value.any() else value for key, value in tensors.items()}
-    write_file(loud, tmp_path)
-    painter = ControlPainter(models, tmp_path / FILE, NAME)
-    edges = np.zeros((64, 64), np.uint8)
-    edges[32] = 255
-    steered, alone, again = (np.array(painter.picture("a star", 1, edges, weight)) for weight in (1.0, 0.0, 0.0))
-    assert steered.shape == (64, 64, 3)
-    assert not np.array_equal(steered, alone)
-    assert np.array_equal(alone, again)  # the control leaves no trace

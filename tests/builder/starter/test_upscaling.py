@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from builder.starter.upscaling import LOW_SIZES, gain, held_out_pairs, psnr, upscaler_gain
+from builder.starter.upscaling import LOW_SIZES, gain, held_out_pairs, psnr
 from fooocus_engine.models.catalogue import EMBEDDED, UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
 from fooocus_engine.models.upscaler import Upscaler
@@ -55,7 +55,8 @@ def test_repetition_is_worse_than_lanczos_and_bicubic_about_equal():
 
 
 def test_the_shipped_upscaler_beats_lanczos_by_a_decibel():
-    assert upscaler_gain(EMBEDDED, UPSCALER_FILE, count=5, seed=77) >= 1
+    shipped = Upscaler.load(SHIPPED, torch.device("cpu"), torch.float32)
+    assert gain(shipped, held_out_pairs(5, seed=77)) >= 1
 
 
 def test_the_shipped_upscaler_is_small_and_in_half_precision():

@@ -1,0 +1,101 @@
+"""The painter and its processes on an untrained starter model with loud companions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from builder.starter.adapter import Adapter, write_files
+from builder.starter.autoencoder import fold_scale, new_autoencoder
+from builder.starter.control_start import untrained
+from builder.starter.export import NAME, write_checkpoint
+from builder.starter.model import Networks, new_tokenizer
+from builder.starter.painter import Painter, Wanted
+from builder.starter.studio import Painters
+from builder.starter.train_control import FILE, loaded, write_file
+from fooocus_engine.errors import ModelUnavailable
+from fooocus_engine.models.catalogue import CONTROLNET, LORAS
+from fooocus_engine.models.image_attention import layer_widths
+
+FIELDS = {"advanced_params": {"overwrite_step": 2}}
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    vae = new_autoencoder()
+    fold_scale(vae)
+    networks = Networks(new_tokenizer())
+    write_checkpoint(networks.state_dict(), vae.state_dict(), folder / "checkpoints")
+    write_files(Adapter(layer_widths(networks.unet)), folder)
+    tensors = untrained(loaded(folder, NAME), 2)
+    write_file(
+        {key: value if value.any() else torch.randn_like(value) * 0.1 for key, value in tensors.items()},
+        folder / CONTROLNET,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def painter(models: Path) -> Painter:
+    return Painter(models, NAME)
+
+
+def wanted(seed: int = 1, **more) -> Wanted:
+    return Wanted("a star", seed, (SIDE, SIDE), FIELDS, **more)
+
+
+def edges() -> np.ndarray:
+    found = np.zeros((SIDE, SIDE), np.uint8)
+    found[SIDE // 2] = 255
+    return found
+
+
+def same(a: Image.Image, b: Image.Image) -> bool:
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_control_and_an_image_prompt_are_felt_and_leave_no_trace(painter):
+    red = Image.new("RGB", (SIDE, SIDE), "red")
+    plain = painter.picture(wanted())
+    assert plain.size == (SIDE, SIDE)
+    assert not same(painter.picture(wanted(edges=edges())), plain)
+    assert not same(painter.picture(wanted(prompt=(red, 1.0))), plain)
+    assert same(painter.picture(wanted()), plain)
+
+
+def test_the_way_of_steered_pictures_leads_to_what_the_engine_answers_a_client(painter):
+    assert same(painter._steered(wanted()), painter.picture(wanted()))
+
+
+def test_a_painter_knows_what_is_installed_for_its_model(painter):
+    assert painter.has(CONTROLNET, FILE)
+    assert not painter.has(LORAS, "sdxl_lcm_lora.safetensors")  # the shipped one is for the shipped model
+
+
+def test_a_model_that_is_not_in_its_folder_is_refused_although_one_of_that_name_may_be_shipped(tmp_path):
+    with pytest.raises(ModelUnavailable, match="is no file"):
+        Painter(tmp_path, NAME)
+
+
+def test_the_shipped_model_is_not_taken_from_a_folder(models):
+    with pytest.raises(ModelUnavailable, match="hidden by"):
+        Painter(models)
+
+
+def test_processes_paint_the_same_bits_in_the_order_asked_for(models, painter):
+    asked = [wanted(seed) for seed in (1, 2, 3)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        alone = [painter.picture(each) for each in asked]
+    finally:
+        torch.set_num_threads(threads)
+    with Painters(models, NAME) as painters:
+        assert all(same(a, b) for a, b in zip(painters.pictures(asked), alone, strict=True))
