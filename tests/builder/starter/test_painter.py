@@ -17,8 +17,9 @@ from builder.starter.model import Networks, new_tokenizer
 from builder.starter.painter import Painter, Wanted
 from builder.starter.studio import Painters
 from builder.starter.train_control import FILE, loaded, write_file
+from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.errors import ModelUnavailable
-from fooocus_engine.models.catalogue import CONTROLNET, LORAS
+from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, LORAS
 from fooocus_engine.models.image_attention import layer_widths
 
 FIELDS = {"advanced_params": {"overwrite_step": 2}}
@@ -84,9 +85,12 @@ def test_a_model_that_is_not_in_its_folder_is_refused_although_one_of_that_name_
         Painter(tmp_path, NAME)
 
 
-def test_the_shipped_model_is_not_taken_from_a_folder(models):
+def test_the_shipped_model_is_not_taken_from_a_folder(tmp_path):
+    hiding = tmp_path / CHECKPOINTS / preset_named("starter").base_model_name
+    hiding.parent.mkdir()
+    hiding.touch()
     with pytest.raises(ModelUnavailable, match="hidden by"):
-        Painter(models)
+        Painter(tmp_path)
 
 
 def test_processes_paint_the_same_bits_in_the_order_asked_for(models, painter):
