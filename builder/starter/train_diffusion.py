@@ -56,7 +56,7 @@ def start(given: argparse.Namespace) -> None:
         Run(given, 0, Alone()).run()
     else:
         (given.work / MEETING).unlink(missing_ok=True)  # a killed run leaves its own, at which nobody would answer
-        multiprocessing.spawn(work, (given,), nprocs=given.workers)  # type: ignore[attr-defined]
+        multiprocessing.spawn(work, (given,), nprocs=given.workers)  # type: ignore[attr-defined,no-untyped-call]
 
 
 def work(rank: int, given: argparse.Namespace) -> None:
@@ -85,7 +85,7 @@ class Team:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        parts = flat.div_(self._count).split([gradient.numel() for gradient in gradients])
+        parts = flat.div_(self._count).split([gradient.numel() for gradient in gradients])  # type: ignore[no-untyped-call]
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 

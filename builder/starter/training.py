@@ -60,7 +60,7 @@ def fingerprint(*states: Mapping[str, Tensor]) -> str:
     for state in states:
         for name, tensor in state.items():
             digest.update(name.encode())
-            digest.update(tensor.detach().contiguous().numpy())
+            digest.update(tensor.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
