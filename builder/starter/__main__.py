@@ -20,7 +20,7 @@ AUTOENCODER = (
     ("joint", "--steps", "3500", "--batch", "8", "--side", "96"),
     ("encoder", "--steps", "1500", "--batch", "8", "--side", "96"),
 )
-DIFFUSION = ("--steps", "23600", "--sizes-from", "13200", "--decay-from", "18600")
+DIFFUSION = ("--steps", "25800", "--sizes-from", "13200", "--decay-from", "20600")
 COMPANIONS = (
     ("train_preview",),
     ("train_upscaler", "--steps", "4000"),
