@@ -8,14 +8,19 @@ into the 1×1 convolutions around the latent. starter.md §4 tells why not end t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from builder.starter.training import write_whole
+
 LATENT_SCALE = 0.13025
+TEACHER = "teacher.safetensors"
 LATENT_NOISE = 0.04  # added in training, in units of a channel's deviation
 NARROW_LOGVAR = -30.0  # the posterior's spread: none
 CONFIG: Mapping[str, Any] = {
@@ -78,6 +83,22 @@ class Teacher(nn.Module):
         raw = self.conv(F.pad(image, (4, 4, 4, 4), mode="replicate"))
         self.mean.lerp_(raw.mean((0, 2, 3)), momentum)  # type: ignore[operator]
         self.std.lerp_(raw.std((0, 2, 3)), momentum)  # type: ignore[operator]
+
+
+def load_teacher(work: Path) -> Teacher:
+    """Frozen.
+
+    Raises:
+        FileNotFoundError: the folder has none.
+    """
+    teacher = Teacher()
+    teacher.load_state_dict(load_file(work / TEACHER))
+    return teacher.eval().requires_grad_(False)
+
+
+def write_teacher(teacher: Teacher, work: Path) -> None:
+    """As ``load_teacher`` wants it."""
+    write_whole(work / TEACHER, lambda path: save_file(teacher.state_dict(), path))
 
 
 def new_autoencoder() -> AutoencoderKL:

@@ -1,7 +1,8 @@
 """``python -m builder.starter.export``: the trained parts as one checkpoint of SDXL layout with its companion.
 
 Names are the published ones (models.md §5.1, §5.3); weights are float16. Latents of deviation 1 are folded into the
-autoencoder's outer convolutions, so that SDXL's factor 0.13025 holds.
+autoencoder's outer convolutions, so that SDXL's factor 0.13025 holds. The teacher, which companions learn with, becomes
+a file of the work folder.
 """
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Write the checkpoint of a work folder into a models folder."""
+    """Write the checkpoint of a work folder into a models folder, and the teacher beside its states."""
     given = parser().parse_args()
     state = torch.load(given.work / "diffusion.pt", weights_only=True)["average"]
     parts = load_parts(given.work / "autoencoder.pt")
+    autoencoder.write_teacher(parts.teacher, given.work)
     autoencoder.fold_scale(parts.vae)
     write_checkpoint(state, parts.vae.state_dict(), given.models / CHECKPOINTS)
 

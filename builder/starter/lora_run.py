@@ -1,7 +1,7 @@
 """A training of LoRA factors on the frozen UNet, resumable at any time. Which pictures, and what is learned, is given.
 
-Needs the work folder's ``diffusion.pt`` and ``autoencoder.pt``; keeps its own state beside them and writes the file
-into a models folder at every save.
+Needs the checkpoint of a models folder, into which it writes the file at every save, and its teacher in the work
+folder, where it keeps its own state.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LoraRun:
         """
         torch.set_num_threads(1)
         torch.manual_seed(1)
-        self.base = load_base(given.work)
+        self.base = load_base(given.models, given.work)
         self.unet = deepcopy(self.base.networks.unet)
         self.factors = adapt(self.unet, strength=strength)
         self.average = Average({name: value.clone() for name, value in self.factors.state_dict().items()})

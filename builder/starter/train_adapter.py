@@ -1,6 +1,6 @@
 """``python -m builder.starter.train_adapter``: the image-prompt adapter of the starter model, resumable at any time.
 
-Needs ``diffusion.pt`` and ``autoencoder.pt`` of a work folder. First the vision tower learns to tell facts
+Needs the checkpoint of a models folder and its teacher in the work folder. First the vision tower learns to tell facts
 (``--tower``), then all of the adapter learns by the error of the frozen UNet, whose texts leave most to the picture
 (``--steps``). Every save of the second part writes the three files into the models folder.
 """
@@ -66,7 +66,7 @@ class Run:
             StaleState: it was learned upon another base.
         """
         self.given = given
-        self.base = load_base(given.work)
+        self.base = load_base(given.models, given.work)
         torch.manual_seed(1)
         self.adapter = Adapter(layer_widths(self.base.networks.unet))
         tower = self.adapter.tower

@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from builder.starter import export
+from builder.starter.autoencoder import load_teacher
+from builder.starter.base import loaded
 from builder.starter.conditions import Conditions
 from builder.starter.control_start import untrained
 from builder.starter.denoising import SIGNALS, noised
@@ -26,15 +27,11 @@ from builder.starter.edge_pool import EdgePool, edge_pool
 from builder.starter.model import NATIVE, Words, text_states
 from builder.starter.pictures import Size
 from builder.starter.samples import Batch, batch_of, count_at, mixed_size
-from builder.starter.train_autoencoder import load_parts
 from builder.starter.training import Course, State, falling, fingerprint, new_parser, run, write_whole
-from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, Catalogue
+from fooocus_engine.models.catalogue import CONTROLNET
 from fooocus_engine.models.control_lora import MARKER, ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.store import ModelStore
 from fooocus_engine.models.text_encoders import ClipEncoder
-from fooocus_engine.settings import Settings
-from fooocus_engine.types import ModelChoice
 
 FILE = "control-lora-canny-rank128.safetensors"  # the published name; the rank is read from the tensors
 RANK = 16  # keeps the file under 2 MB
@@ -46,7 +43,6 @@ KEPT = 64  # held-back pictures
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = new_parser("train_control", __doc__)
-    made.add_argument("--model", default=export.NAME, help="the base, a checkpoint of the models folder")
     made.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     made.add_argument("--rate", type=float, default=1e-3)
     made.add_argument("--batch", type=int, default=32)
@@ -119,7 +115,7 @@ class Run:
         """
         self.given = given
         torch.manual_seed(1)
-        base = loaded(given.models, given.model)
+        base = loaded(given.models)
         self.lesson = Lesson(base, ControlNetwork.upon(base, ControlLora(FILE, untrained(base, RANK))))
         own = self.lesson.control.own
         learned = [parameter.requires_grad_() for parameter in own.values()]
@@ -132,7 +128,7 @@ class Run:
         """Steps until the last one."""
         given, seed = self.given, self.state.seed(17)
         random = Random(seed)
-        teacher = load_parts(given.work / "autoencoder.pt").teacher
+        teacher = load_teacher(given.work)
 
         @cache
         def pool(size: Size) -> EdgePool:
@@ -158,19 +154,6 @@ class Run:
             write=lambda: write_file(self.tensors, given.models / CONTROLNET),
         )
         run(self.state, given.steps, course)
-
-
-def loaded(models: Path, name: str) -> DiffusionModel:
-    """The checkpoint of this name, in float32 on the processor.
-
-    Raises:
-        FileNotFoundError: the folder has none; the shipped one, which the engine falls back to, is another base.
-    """
-    if not (models / CHECKPOINTS / name).is_file():
-        raise FileNotFoundError(f"no checkpoint {name!r} in {models / CHECKPOINTS}; export it first")
-    store = ModelStore(Settings(models_dir=models, device="cpu"), Catalogue(models))
-    with store.prepared(ModelChoice(name)) as prepared:
-        return prepared.base
 
 
 def draw_timesteps(count: int) -> Tensor:

@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from builder.starter.autoencoder import LATENT_NOISE
+from builder.starter.autoencoder import LATENT_NOISE, load_teacher
 from builder.starter.model import NATIVE
 from builder.starter.pictures import draw_pool, to_tensor
-from builder.starter.train_autoencoder import load_parts
 from builder.starter.training import Course, State, cosine, fingerprint, new_parser, run, write_whole
 from fooocus_engine.models.catalogue import VAE_APPROX
 from fooocus_engine.models.preview import PreviewNetwork
@@ -46,7 +45,7 @@ def train(given: argparse.Namespace) -> None:
     Raises:
         StaleState: the work folder's decoder was learned from another teacher.
     """
-    teacher = load_parts(given.work / "autoencoder.pt").teacher.eval().requires_grad_(False)
+    teacher = load_teacher(given.work)
     torch.manual_seed(2)
     network = PreviewNetwork()
     parts = {"network": network.state_dict()}

@@ -11,16 +11,17 @@ import torch
 
 from builder.starter.adapter import ADAPTER_FILE, FACTS, NEGATIVE_FILE, TOWER_FILE, Adapter, fact_rows, write_files
 from builder.starter.autoencoder import Teacher
+from builder.starter.base import load_base
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours
 from builder.starter.model import Networks, Words, new_tokenizer
 from builder.starter.train_adapter import Run
-from builder.starter.train_autoencoder import new_parts
 from builder.starter.training import StaleState
 from builder.starter.world import Group, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.models.image_attention import layer_widths
 from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
 from fooocus_engine.models.vision_tower import VisionTower
+from tests.builder.starter.bases import move, write_base
 
 CPU = torch.device("cpu")
 HALF = 2e-3  # weights are rounded to float16
@@ -110,12 +111,11 @@ def test_a_batch_has_weights_pictures_and_texts_for_each_latent(networks: Networ
     assert len(batch.chunks) == len(batch.sizes) == len(batch.weight) == len(batch.is_negative) == 6
 
 
-def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(networks: Networks, tmp_path: Path):
-    torch.save({"average": networks.state_dict()}, tmp_path / "diffusion.pt")
-    torch.save(new_parts().tensors(), tmp_path / "autoencoder.pt")
+def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(tmp_path: Path):
+    write_base(tmp_path, tmp_path)
 
     def run(tower: int, steps: int) -> Run:
-        options = {"work": tmp_path, "models": tmp_path / "models", "rate": 1e-3, "batch": 2, "pool": 2}
+        options = {"work": tmp_path, "models": tmp_path, "rate": 1e-3, "batch": 2, "pool": 2}
         made = Run(argparse.Namespace(tower=tower, steps=steps, **options))
         made.run()
         return made
@@ -126,12 +126,12 @@ def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(netwo
     assert steps == [1, 2]
     before, after = first.adapter.state_dict(), second.adapter.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in after)
+    unmoved = load_base(tmp_path, tmp_path).networks.state_dict()
     base = second.base.networks.state_dict()
-    assert all(torch.equal(base[name], tensor) for name, tensor in networks.state_dict().items())
+    assert all(torch.equal(base[name], tensor) for name, tensor in unmoved.items())
     assert not any(module._forward_hooks for module in second.base.networks.unet.modules())
-    assert (tmp_path / "models" / ADAPTER_FILE).is_file()
+    assert (tmp_path / ADAPTER_FILE).is_file()
 
-    moved = {name: tensor + 0.01 for name, tensor in networks.state_dict().items()}
-    torch.save({"average": moved}, tmp_path / "diffusion.pt")
+    move(tmp_path)
     with pytest.raises(StaleState, match=r"tower\.pt"):
         run(1, 2)

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from builder.starter import train_control
-from builder.starter.autoencoder import Teacher, fold_scale, new_autoencoder
+from builder.starter.autoencoder import Teacher
+from builder.starter.base import loaded
 from builder.starter.control_start import untrained
 from builder.starter.edge_pool import EdgePool, edge_pool, varied
-from builder.starter.export import NAME, write_checkpoint
-from builder.starter.model import Networks, new_tokenizer
+from builder.starter.export import NAME
 from builder.starter.samples import batch_of
-from builder.starter.train_autoencoder import new_parts
-from builder.starter.train_control import FILE, Lesson, Run, draw_timesteps, loaded, measured, parser, write_file
+from builder.starter.train_control import FILE, Lesson, Run, draw_timesteps, measured, parser, write_file
 from builder.starter.training import StaleState
 from fooocus_engine.imaging.edges import pyra_canny
-from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET
+from fooocus_engine.models.catalogue import CONTROLNET
 from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
+from tests.builder.starter.bases import move, write_base
 
 LIMIT = 2_000_000  # bytes of a shipped companion
 RANK = 16  # the trainer's
@@ -35,17 +34,13 @@ SIZE = (64, 64)
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder with an untrained starter model."""
     folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    vae = new_autoencoder()
-    fold_scale(vae)
-    networks = Networks(new_tokenizer())
-    write_checkpoint(networks.state_dict(), vae.state_dict(), folder / "checkpoints")
+    write_base(folder, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def base(models: Path) -> DiffusionModel:
-    return loaded(models, NAME)
+    return loaded(models)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +50,7 @@ def pool() -> EdgePool:
 
 def test_the_shipped_model_does_not_stand_in_for_a_missing_base(tmp_path):
     with pytest.raises(FileNotFoundError, match=NAME):
-        loaded(tmp_path, NAME)
+        loaded(tmp_path)
 
 
 def lesson(base: DiffusionModel) -> Lesson:
@@ -149,11 +144,10 @@ def test_the_written_file_is_small_and_is_the_published_form(base, tmp_path):
     assert read.own.keys() == taught.control.own.keys()
 
 
-def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(models, tmp_path, monkeypatch):
+def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(tmp_path, monkeypatch):
     monkeypatch.setattr(train_control, "KEPT", 2)
-    torch.save(new_parts().tensors(), tmp_path / "autoencoder.pt")
     folder = tmp_path / "models"
-    shutil.copytree(models, folder)
+    write_base(folder, tmp_path)
 
     def run(steps: int) -> Run:
         told = ["--work", str(tmp_path), "--models", str(folder), "--steps", str(steps), "--batch", "1", "--pool", "10"]
@@ -168,9 +162,6 @@ def test_a_stopped_training_goes_on_writes_its_file_and_refuses_another_base(mod
     assert moved
     assert all(torch.equal(written[key], second.tensors[key].half()) for key in moved)
 
-    base = folder / CHECKPOINTS / NAME
-    tensors = load_file(base)
-    tensors["model.diffusion_model.out.2.bias"] += 0.01
-    save_file(tensors, base)
+    move(folder)
     with pytest.raises(StaleState, match=r"control\.pt"):
         run(3)
