@@ -7,11 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fooocus_engine.bucket import (
+    ADDRESSING_STYLES,
+    CHECKSUM_MODES,
+    MAX_EXPIRY_S,
+    URL_KINDS,
+    Bucket,
+    UploadSettings,
+    place_at,
+)
 from fooocus_engine.errors import EngineError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 IMAGE_PROMPT_ATTENTIONS = ("joint", "separate")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+STORAGES = ("inline", "folder", "s3")
+BUCKET_ACCESS = ("BUCKET_ENDPOINT_URL", "BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY")
 MAX_SLOTS = 16
 
 
@@ -28,7 +39,11 @@ class Settings:
     device: str = "auto"  # FOOOCUS_DEVICE: auto = cuda if there is one, else cpu
     dtype: str = "auto"  # FOOOCUS_DTYPE: of the UNet; auto = float16 on cuda, float32 elsewhere
     preset: str = "default"  # FOOOCUS_PRESET: whose values are the request's defaults
-    storage: str = "inline"  # FOOOCUS_STORAGE: inline (base64 in the reply) or folder
+    storage: str = "inline"  # FOOOCUS_STORAGE: inline (base64 in the reply), folder or s3; s3 if there is a bucket
+    bucket: Bucket | None = None  # BUCKET_ENDPOINT_URL, _ACCESS_KEY_ID, _SECRET_ACCESS_KEY, _NAME, _REGION
+    # BUCKET_PREFIX, _KEY_TEMPLATE, _ADDRESSING, _CHECKSUMS, _URLS, _URL_EXPIRY
+    uploads: UploadSettings = field(default_factory=UploadSettings)
+    allow_private_urls: bool = False  # FOOOCUS_ALLOW_PRIVATE_URLS: clients may name hosts that are not public
     slots: int = 2  # FOOOCUS_SLOTS: jobs taken at a time by one worker
     max_loras: int = 5  # FOOOCUS_MAX_LORAS: enabled LoRAs of one request
     preview: bool = True  # PREVIEW: off renders no step previews
@@ -46,13 +61,20 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     """
     env = os.environ if environment is None else environment
     default = Settings()
+    bucket = _bucket(env)
+    storage = _choice(env, "FOOOCUS_STORAGE", STORAGES, "s3" if bucket else default.storage)
+    if storage == "s3" and bucket is None:
+        raise BadSetting(f"FOOOCUS_STORAGE is 's3'; that needs {', '.join(BUCKET_ACCESS)}")
     return Settings(
         models_dir=Path(env.get("FOOOCUS_MODELS_DIR") or default.models_dir),
         outputs_dir=Path(env.get("FOOOCUS_OUTPUTS_DIR") or default.outputs_dir),
         device=_choice(env, "FOOOCUS_DEVICE", DEVICES, default.device),
         dtype=_choice(env, "FOOOCUS_DTYPE", DTYPES, default.dtype),
         preset=env.get("FOOOCUS_PRESET") or default.preset,
-        storage=_choice(env, "FOOOCUS_STORAGE", ("inline", "folder"), default.storage),
+        storage=storage,
+        bucket=bucket,
+        uploads=_uploads(env),
+        allow_private_urls=_switch(env, "FOOOCUS_ALLOW_PRIVATE_URLS", default.allow_private_urls),
         slots=_whole_number(env, "FOOOCUS_SLOTS", default.slots, (1, MAX_SLOTS)),
         max_loras=_whole_number(env, "FOOOCUS_MAX_LORAS", default.max_loras, (0, 100)),
         preview=_switch(env, "PREVIEW", default.preview),
@@ -61,6 +83,38 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         ),
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
+
+
+def _bucket(env: Mapping[str, str]) -> Bucket | None:
+    """The bucket, if its three variables are set. No message repeats their values."""
+    values = [env.get(name, "").strip() for name in BUCKET_ACCESS]
+    if not any(values):
+        return None
+    missing = [name for name, value in zip(BUCKET_ACCESS, values, strict=True) if not value]
+    if missing:
+        raise BadSetting(f"{', '.join(missing)} must be set too, or none of {', '.join(BUCKET_ACCESS)}")
+    try:
+        place = place_at(values[0], env.get("BUCKET_NAME", ""), env.get("BUCKET_REGION", ""))
+    except ValueError as error:
+        raise BadSetting(f"BUCKET_ENDPOINT_URL (with BUCKET_NAME) {error}") from None
+    return Bucket(place.endpoint_url, place.bucket, place.region, *values[1:])
+
+
+def _uploads(env: Mapping[str, str]) -> UploadSettings:
+    default = UploadSettings()
+    prefix = env.get("BUCKET_PREFIX", "").strip("/")
+    template = env.get("BUCKET_KEY_TEMPLATE") or default.key_template
+    try:
+        return UploadSettings(
+            prefix=prefix,
+            key_template=template,
+            addressing=_choice(env, "BUCKET_ADDRESSING", ADDRESSING_STYLES, default.addressing),
+            checksums=_choice(env, "BUCKET_CHECKSUMS", CHECKSUM_MODES, default.checksums),
+            urls=_choice(env, "BUCKET_URLS", URL_KINDS, default.urls),
+            url_expiry_s=_whole_number(env, "BUCKET_URL_EXPIRY", default.url_expiry_s, (1, MAX_EXPIRY_S)),
+        )
+    except ValueError as error:
+        raise BadSetting(f"BUCKET_PREFIX is {prefix!r}, BUCKET_KEY_TEMPLATE is {template!r}; {error}") from None
 
 
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:

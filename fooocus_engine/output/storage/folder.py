@@ -16,13 +16,12 @@ from datetime import date
 from pathlib import Path
 
 from fooocus_engine.errors import StorageFailed
-from fooocus_engine.output.storage.base import Stored
+from fooocus_engine.output.names import check_file_name
+from fooocus_engine.output.storage.base import Owner, Stored
 
 logger = logging.getLogger(__name__)
 
 JOB_MARK = 8  # characters of the job's id that tell two pictures of one name apart (api.md §5 item 5)
-NAME_BYTES = 255  # longest file name of common file systems
-FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 UNSAFE_MARK = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -33,27 +32,22 @@ class FolderStorage:
     root: Path
     today: Callable[[], date] = date.today
 
-    def store(self, data: bytes, *, file_name: str, media_type: str, job_id: str) -> Stored:
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Owner) -> Stored:
         """Write the picture. A name that holds another picture gets ``_<first 8 of job id>`` before its ``-<i>``.
 
         Raises:
             StorageFailed: the name is not a plain file name, or writing failed.
         """
         folder = self.root / "files" / self.today().isoformat()
-        _check_name(file_name)
+        check_file_name(file_name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = _claimed(folder / file_name, data, job_id)
+            path = _claimed(folder / file_name, data, job.id)
             _write(path, data)
         except OSError as error:
             raise StorageFailed(f"the picture could not be stored: {error.strerror or 'input/output error'}") from error
         logger.info("stored %s", path)
         return Stored(path.name, path=path)
-
-
-def _check_name(name: str) -> None:
-    if FORBIDDEN.search(name) or name.startswith(".") or ".." in name or not 0 < len(os.fsencode(name)) <= NAME_BYTES:
-        raise StorageFailed(f"{name[:NAME_BYTES]!r} cannot be a file name; allowed: one plain name of 1 to 255 bytes")
 
 
 def _claimed(path: Path, data: bytes, job_id: str) -> Path:

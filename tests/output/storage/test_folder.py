@@ -6,13 +6,16 @@ from datetime import date
 import pytest
 
 from fooocus_engine.errors import StorageFailed
+from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.storage.folder import FolderStorage
 
 DAY = date(2026, 8, 1)
 
 
 def stored(root, data=b"one", name="job-a-0.png", job_id="job-a"):
-    return FolderStorage(root, lambda: DAY).store(data, file_name=name, media_type="image/png", job_id=job_id)
+    return FolderStorage(root, lambda: DAY).store(
+        data, file_name=name, media_type="image/png", job=Job(job_id, lambda event: None)
+    )
 
 
 def files(root):
