@@ -49,9 +49,9 @@ class UploadSettings:
     """Folder before every key."""
     key_template: str = "{job_id}/{file_name}"
     addressing: str = "auto"
-    """``path``: bucket in the path; ``virtual``: in the host name; ``auto``: as botocore finds fit."""
+    """``path``: bucket in the path; ``virtual``: in the host name; ``auto``: botocore's choice, the path for most."""
     checksums: str = "when_required"
-    """``when_supported`` adds a CRC-32, which several stores refuse (platform.md §12)."""
+    """``when_required``: an MD5 of the picture, which every store checks; ``when_supported``: a CRC-32 in its place."""
     urls: str = "presigned"
     url_expiry_s: int = MAX_EXPIRY_S
 

@@ -98,8 +98,10 @@ class GuardedConnection(http.client.HTTPConnection):
 
     def cut(self) -> None:
         """End the connection under whoever waits for it, in another thread; the wait then fails with ``OSError``."""
-        with contextlib.suppress(OSError, AttributeError):  # not connected yet, or ended by itself
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # an encrypted one's own method is not for two threads
+        connected = self.sock
+        if connected is not None:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # an encrypted one's own method is for one thread
 
 
 def is_public(address: str) -> bool:

@@ -57,7 +57,7 @@ class BotoClient:
             UploadFailed: it was not kept.
         """
         try:
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=parcel.key,
                 Body=parcel.body,
@@ -69,9 +69,13 @@ class BotoClient:
         except HostRefused:
             raise UploadFailed("the endpoint's address is not public", passing=False) from None
         except (HTTPClientError, ResponseParserError) as error:
-            raise UploadFailed(f"no proper answer from the store ({type(error).__name__})", passing=True) from None
+            raise _unanswered(error) from None
         except BotoCoreError as error:
             raise UploadFailed(f"no request could be made ({type(error).__name__})", passing=False) from None
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # botocore on an answer that is not S3's
+            raise _unanswered(error) from error
+        if "ETag" not in answer:  # it ended early, or comes from something else than a store
+            raise UploadFailed("no proper answer from the store (no ETag)", passing=True)
 
     def _digest(self, parcel: Parcel) -> dict[str, str]:
         """What every store understands; botocore itself adds a CRC-32 in its place when it is told to."""
@@ -104,6 +108,10 @@ def _client(bucket: Bucket, uploads: UploadSettings, answer_s: float) -> Any:
         max_pool_connections=CONNECTIONS,
     )
     return session.client("s3", endpoint_url=bucket.endpoint_url, config=config)
+
+
+def _unanswered(error: Exception) -> UploadFailed:
+    return UploadFailed(f"no proper answer from the store ({type(error).__name__})", passing=True)
 
 
 def _refused(error: ClientError) -> UploadFailed:

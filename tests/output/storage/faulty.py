@@ -27,7 +27,7 @@ class Visit(BaseHTTPRequestHandler):
         fault = self.server.faults.popleft() if self.server.faults else hand_on
         fault(self)
 
-    do_GET = do_HEAD = do_PUT
+    do_GET = do_HEAD = do_PUT  # noqa: N815
 
     def body(self, share: float = 1) -> bytes:
         """The first ``share`` of what the client sends."""
@@ -115,6 +115,12 @@ def page(status: int) -> Fault:
         visit.answer(status, b"<!doctype html><p>out to lunch", {"Content-Type": "text/html"})
 
     return fault
+
+
+def welcome(visit: Visit) -> None:
+    """What a web server says that is no store."""
+    visit.body()
+    visit.answer(200, b"<!doctype html><p>welcome", {"Content-Type": "text/html"})
 
 
 def garbage(visit: Visit) -> None:

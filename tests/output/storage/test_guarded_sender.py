@@ -1,0 +1,157 @@
+"""Uploads to a store whose address a client chose: the same as to any other, but only to where the guard lets them."""
+
+from __future__ import annotations
+
+import random
+import socket
+import ssl
+import subprocess
+
+import pytest
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import HTTPClientError
+
+from fooocus_engine.bucket import UploadSettings
+from fooocus_engine.errors import JobCanceled, StorageFailed
+from fooocus_engine.jobs.job import Job
+from fooocus_engine.output.storage.boto_client import BotoClient
+from fooocus_engine.output.storage.guarded_sender import GuardedSender
+from fooocus_engine.output.storage.s3 import ATTEMPTS, S3Storage
+from fooocus_engine.public_hosts import Guard
+from tests.output.storage import faulty
+from tests.output.storage.faulty import faulty_server
+from tests.output.storage.test_boto_client import ANSWER_S, PICTURE, fetched, stored
+
+ANYWHERE = Guard(allow_private=True)
+
+
+def storage(bucket, guard, **settings):
+    uploads = UploadSettings(**settings)
+    client = lambda: BotoClient(bucket, uploads, guard=guard, answer_s=ANSWER_S)  # noqa: E731
+    return S3Storage(client, uploads, pause=lambda seconds: None)
+
+
+@pytest.mark.parametrize("checksums", ["when_required", "when_supported"])
+def test_an_allowed_store_gets_the_whole_picture(s3, checksums):
+    result = stored(storage(s3.bucket(), ANYWHERE, checksums=checksums), f"guarded-{checksums}")
+    assert fetched(result.url) == (PICTURE, "image/png")
+
+
+def test_a_store_on_this_machine_is_refused_and_hears_nothing(s3):
+    with faulty_server(s3.port) as proxy:
+        with pytest.raises(StorageFailed, match="not public"):
+            stored(storage(s3.bucket(endpoint_url=proxy.address), Guard()), "refused")
+        assert proxy.seen == []
+
+
+def test_a_name_that_turns_private_after_it_was_allowed_is_refused(s3):
+    with faulty_server(s3.port) as proxy:
+        private = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", proxy.server_port))]
+        guard = Guard(resolve=lambda host, port: private)
+        bucket = s3.bucket(endpoint_url=f"http://store.example:{proxy.server_port}")
+        with pytest.raises(StorageFailed, match="not public"):
+            stored(storage(bucket, guard), "rebound")
+        assert proxy.seen == []
+
+
+def test_the_bucket_in_the_host_name_is_resolved_and_checked_too(s3):
+    asked = []
+
+    def resolve(host, port):
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    with pytest.raises(StorageFailed, match="not public"):
+        stored(
+            storage(s3.bucket(endpoint_url="https://store.example"), Guard(resolve=resolve), addressing="virtual"), "j"
+        )
+    assert asked == ["pictures.store.example"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faulty.refuse(503, "SlowDown"), faulty.page(502), faulty.reset, faulty.garbage, faulty.corrupt, faulty.silent],
+)
+def test_an_allowed_store_that_recovers_gets_the_picture(s3, fault):
+    with faulty_server(s3.port, fault) as proxy:
+        result = stored(storage(s3.bucket(endpoint_url=proxy.address), ANYWHERE), "recovered")
+        assert fetched(result.url)[0] == PICTURE
+
+
+def test_an_answer_without_end_is_cut(s3):
+    def endless(visit):
+        visit.body()
+        visit.send_response_only(500)
+        visit.end_headers()
+        visit.close_connection = True
+        while not visit.server.released.is_set():
+            visit.wfile.write(b"<Error>" * 1000)
+
+    with faulty_server(s3.port, *[endless] * ATTEMPTS) as proxy, pytest.raises(StorageFailed):
+        stored(storage(s3.bucket(endpoint_url=proxy.address), ANYWHERE), "endless")
+
+
+def test_an_answer_that_trickles_ends_with_the_time_of_the_whole(s3):
+    def trickle(visit):
+        visit.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while not visit.server.released.wait(0.01):
+            visit.wfile.write(b"X")
+
+    with faulty_server(s3.port, trickle) as proxy:
+        sender = GuardedSender(ANYWHERE, connect_s=10, answer_s=600, whole_s=0.5)
+        request = AWSRequest("HEAD", proxy.address).prepare()
+        try:
+            assert sender(request).headers.get("ETag") is None
+        except HTTPClientError as cut:
+            assert cut.kwargs["error"]
+
+
+def test_a_cancel_in_the_middle_of_an_upload_ends_it(s3):
+    given_up = Job("given-up-2", lambda event: None)
+    large = random.Random(1).randbytes(20_000_000)
+
+    def cancel(visit):
+        visit.body(0.1)
+        given_up.cancel()
+        visit.body(0.9)
+
+    with faulty_server(s3.port, cancel) as proxy, pytest.raises(JobCanceled):
+        place = storage(s3.bucket(endpoint_url=proxy.address), ANYWHERE)
+        place.store(large, file_name="a.png", media_type="image/png", job=given_up)
+    assert len(proxy.seen) == 1
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate of ``localhost`` that nobody trusts, with its key."""
+    file = tmp_path_factory.mktemp("tls") / "both.pem"
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            file,
+            "-out",
+            file,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return file
+
+
+def test_a_store_without_a_trusted_certificate_gets_no_request(s3, certificate):
+    with faulty_server(s3.port) as proxy:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+        proxy.socket = tls.wrap_socket(proxy.socket, server_side=True)
+        bucket = s3.bucket(endpoint_url=proxy.address.replace("http", "https"))
+        with pytest.raises(StorageFailed, match="no proper answer"):
+            stored(storage(bucket, ANYWHERE), "tls")
+        assert proxy.seen == []

@@ -1,0 +1,130 @@
+"""Whom a client may make this process talk to."""
+
+import socket
+import threading
+
+import pytest
+
+from fooocus_engine.public_hosts import Guard, GuardedConnection, HostRefused, is_public, resolve_tcp
+
+
+def rows(*addresses, port=443):
+    """Answers of a resolver."""
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1",
+        "255.255.255.255", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1",
+        "2001:db8::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",
+        "2002:7f00:1::", "2002:a9fe:a9fe::1", "not an address", "",
+    ],
+)  # fmt: skip
+def test_addresses_that_are_not_of_the_public_internet(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
+)
+def test_addresses_of_the_public_internet(address):
+    assert is_public(address)
+
+
+def test_one_private_address_among_public_ones_refuses_the_host():
+    guard = Guard(resolve=lambda host, port: rows("8.8.8.8", "10.0.0.1"))
+    with pytest.raises(HostRefused):
+        guard.addresses("host", 443)
+
+
+def test_a_host_with_public_addresses_alone_passes():
+    assert len(Guard(resolve=lambda host, port: rows("8.8.8.8", "1.1.1.1")).addresses("host", 443)) == 2
+
+
+def test_private_hosts_pass_where_the_settings_allow_them():
+    assert Guard(allow_private=True).addresses("127.0.0.1", 80)
+
+
+def test_numbers_that_the_system_reads_as_loopback_are_refused():
+    for host in ("2130706433", "0x7f.1", "127.1", "localhost"):
+        with pytest.raises(HostRefused):
+            Guard().addresses(host, 80)
+
+
+def test_a_name_that_is_none_cannot_be_resolved():
+    with pytest.raises(OSError):
+        resolve_tcp("a" * 64 + ".example", 80)
+
+
+def test_a_name_is_resolved_once_so_that_a_second_answer_gains_nothing(listener):
+    host, port = listener.getsockname()
+    answers = [rows(host, port=port), rows("127.0.0.9", port=port)]
+    guard = Guard(allow_private=True, resolve=lambda host, port: answers.pop(0))
+    with guard.dial("rebinding.example", 443, 10) as connection:
+        assert connection.getpeername() == (host, port)
+    assert len(answers) == 1
+
+
+def test_nothing_is_sent_to_a_refused_host(listener):
+    host, port = listener.getsockname()
+    with pytest.raises(HostRefused):
+        Guard().dial(host, port, 10)
+    listener.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_the_next_address_is_tried_when_one_does_not_answer(listener):
+    port = listener.getsockname()[1]
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        closed = other.getsockname()[1]
+    found = rows("127.0.0.2", port=closed) + rows("127.0.0.1", port=port)
+    with Guard(allow_private=True, resolve=lambda host, port: found).dial("host", port, 10) as connection:
+        assert connection.getpeername() == ("127.0.0.1", port)
+
+
+def test_only_the_first_few_addresses_are_tried():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        closed = other.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        found = rows(*["127.0.0.1"] * 4, port=closed) + rows("127.0.0.1", port=server.getsockname()[1])
+        with pytest.raises(ConnectionRefusedError):
+            Guard(allow_private=True, resolve=lambda host, port: found).dial("host", 1, 10)
+
+
+def test_a_host_without_addresses_is_told():
+    with pytest.raises(OSError, match="no address"):
+        Guard(resolve=lambda host, port: []).dial("host", 1, 10)
+
+
+def test_a_connection_names_the_host_and_goes_to_its_checked_address(listener):
+    port = listener.getsockname()[1]
+    guard = Guard(allow_private=True, resolve=lambda host, asked: rows("127.0.0.1", port=port))
+    connection = GuardedConnection("store.example", 80, guard, timeout_s=10, tls=None)
+    connection.request("GET", "/")
+    accepted, _ = listener.accept()
+    assert b"Host: store.example\r\n" in accepted.recv(4096)
+    accepted.close()
+    connection.close()
+
+
+def test_cutting_a_connection_ends_a_wait_in_another_thread(listener):
+    host, port = listener.getsockname()
+    connection = GuardedConnection(host, port, Guard(allow_private=True), timeout_s=60, tls=None)
+    connection.request("GET", "/")
+    threading.Timer(0, connection.cut).start()
+    with pytest.raises(ConnectionError):
+        connection.getresponse()
+    connection.close()
+
+
+def test_cutting_what_is_not_connected_does_nothing():
+    GuardedConnection("host", 1, Guard(), timeout_s=1, tls=None).cut()
