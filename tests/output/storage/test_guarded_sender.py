@@ -93,17 +93,13 @@ def test_an_answer_without_end_is_cut(s3):
 
 def test_an_answer_that_trickles_ends_with_the_time_of_the_whole(s3):
     def trickle(visit):
-        visit.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while not visit.server.released.wait(0.01):
-            visit.wfile.write(b"X")
+            visit.wfile.write(b"H")
 
     with faulty_server(s3.port, trickle) as proxy:
         sender = GuardedSender(ANYWHERE, connect_s=10, answer_s=600, whole_s=0.5)
-        request = AWSRequest("HEAD", proxy.address).prepare()
-        try:
-            assert sender(request).headers.get("ETag") is None
-        except HTTPClientError as cut:
-            assert cut.kwargs["error"]
+        with pytest.raises(HTTPClientError):
+            sender(AWSRequest("HEAD", proxy.address).prepare())
 
 
 def test_a_cancel_in_the_middle_of_an_upload_ends_it(s3):
