@@ -32,7 +32,11 @@ class BadSetting(EngineError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything the process may be told from outside. Field comments name the environment variable."""
+    """Everything the process may be told from outside. Field comments name the environment variable.
+
+    Raises:
+        BadSetting: the storage is a bucket, and there is none.
+    """
 
     models_dir: Path = Path("models")  # FOOOCUS_MODELS_DIR
     outputs_dir: Path = Path("outputs")  # FOOOCUS_OUTPUTS_DIR
@@ -52,6 +56,10 @@ class Settings:
     image_prompt_attention: str = "joint"
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
+    def __post_init__(self) -> None:
+        if self.storage == "s3" and self.bucket is None:
+            raise BadSetting(f"FOOOCUS_STORAGE is 's3'; that needs {', '.join(BUCKET_ACCESS)}")
+
 
 def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from environment variables; an unset or empty one keeps its default.
@@ -62,16 +70,13 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     env = os.environ if environment is None else environment
     default = Settings()
     bucket = _bucket(env)
-    storage = _choice(env, "FOOOCUS_STORAGE", STORAGES, "s3" if bucket else default.storage)
-    if storage == "s3" and bucket is None:
-        raise BadSetting(f"FOOOCUS_STORAGE is 's3'; that needs {', '.join(BUCKET_ACCESS)}")
     return Settings(
         models_dir=Path(env.get("FOOOCUS_MODELS_DIR") or default.models_dir),
         outputs_dir=Path(env.get("FOOOCUS_OUTPUTS_DIR") or default.outputs_dir),
         device=_choice(env, "FOOOCUS_DEVICE", DEVICES, default.device),
         dtype=_choice(env, "FOOOCUS_DTYPE", DTYPES, default.dtype),
         preset=env.get("FOOOCUS_PRESET") or default.preset,
-        storage=storage,
+        storage=_choice(env, "FOOOCUS_STORAGE", STORAGES, "s3" if bucket else default.storage),
         bucket=bucket,
         uploads=_uploads(env),
         allow_private_urls=_switch(env, "FOOOCUS_ALLOW_PRIVATE_URLS", default.allow_private_urls),

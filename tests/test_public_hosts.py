@@ -1,11 +1,14 @@
 """Whom a client may make this process talk to."""
 
 import socket
+import ssl
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fooocus_engine.public_hosts import Guard, GuardedConnection, HostRefused, is_public, resolve_tcp
+from tests.certificates import self_signed, server_context
 
 
 def rows(*addresses, port=443):
@@ -114,6 +117,34 @@ def test_a_connection_names_the_host_and_goes_to_its_checked_address(listener):
     assert b"Host: store.example\r\n" in accepted.recv(4096)
     accepted.close()
     connection.close()
+
+
+@pytest.mark.parametrize(("named", "trusted"), [("store.example", True), ("other.example", False)])
+def test_an_encrypted_connection_checks_the_name_of_the_host_it_was_made_for(listener, tmp_path, named, trusted):
+    """The address that is dialled plays no part in it."""
+    certificate = self_signed(tmp_path, "store.example")
+    here, port = listener.getsockname()
+    guard = Guard(allow_private=True, resolve=lambda host, asked: rows(here, port=port))
+    tls = ssl.create_default_context(cafile=certificate)
+    connection = GuardedConnection(named, 443, guard, timeout_s=10, tls=tls)
+    server = server_context(certificate).wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+    with ThreadPoolExecutor(1) as thread, server:
+        told = thread.submit(first_line, server)
+        if trusted:
+            connection.request("GET", "/")
+            assert told.result() == b"GET / HTTP/1.1\r\n"
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                connection.request("GET", "/")
+            with pytest.raises(ssl.SSLError):
+                told.result()
+        connection.close()
+
+
+def first_line(server):
+    accepted, _ = server.accept()
+    with accepted, accepted.makefile("rb") as stream:
+        return stream.readline()
 
 
 def test_cutting_a_connection_ends_a_wait_in_another_thread(listener):

@@ -20,11 +20,14 @@ MAX_OPEN = 16  # buckets of clients whose connections are kept
 
 def open_storage(settings: Settings, *, today: Callable[[], date] = date.today) -> Storage:
     """The storage that ``settings.storage`` names: ``inline``, ``folder`` or ``s3``. Connects to nothing yet."""
-    if settings.storage == "folder":
-        return FolderStorage(settings.outputs_dir, today)
-    if settings.storage == "s3" and settings.bucket is not None:
-        return _bucket_storage(settings.bucket, settings, None)
-    return InlineStorage()
+    match settings.storage:
+        case "folder":
+            return FolderStorage(settings.outputs_dir, today)
+        case "s3":
+            assert settings.bucket is not None  # Settings sees to it
+            return _bucket_storage(settings.bucket, settings, None)
+        case _:
+            return InlineStorage()
 
 
 class ClientBuckets:

@@ -22,7 +22,7 @@ from tests.output.storage.faulty import faulty_server
 from tests.s3_server import ACCESS, NAME, SECRET
 
 PICTURE = random.Random(0).randbytes(300_000)
-ANSWER_S = 3  # long enough for the real server on a busy machine; only a silent one uses it up
+ANSWER_S = 5  # long enough for the real server on a busy machine; only a silent one uses it up
 
 
 def storage(server, pauses=None, **settings):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import random
 import socket
-import ssl
-import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.awsrequest import AWSRequest
@@ -18,6 +18,7 @@ from fooocus_engine.output.storage.boto_client import BotoClient
 from fooocus_engine.output.storage.guarded_sender import GuardedSender
 from fooocus_engine.output.storage.s3 import ATTEMPTS, S3Storage
 from fooocus_engine.public_hosts import Guard
+from tests.certificates import self_signed, server_context
 from tests.output.storage import faulty
 from tests.output.storage.faulty import faulty_server
 from tests.output.storage.test_boto_client import ANSWER_S, PICTURE, fetched, stored
@@ -117,37 +118,25 @@ def test_a_cancel_in_the_middle_of_an_upload_ends_it(s3):
     assert len(proxy.seen) == 1
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate of ``localhost`` that nobody trusts, with its key."""
-    file = tmp_path_factory.mktemp("tls") / "both.pem"
-    subprocess.run(
-        [
-            "openssl",
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            "/CN=localhost",
-            "-keyout",
-            file,
-            "-out",
-            file,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return file
-
-
-def test_a_store_without_a_trusted_certificate_gets_no_request(s3, certificate):
+def test_a_store_without_a_trusted_certificate_gets_no_request(s3, tmp_path):
     with faulty_server(s3.port) as proxy:
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(certificate)
-        proxy.socket = tls.wrap_socket(proxy.socket, server_side=True)
+        proxy.socket = server_context(self_signed(tmp_path, "127.0.0.1")).wrap_socket(proxy.socket, server_side=True)
         bucket = s3.bucket(endpoint_url=proxy.address.replace("http", "https"))
         with pytest.raises(StorageFailed, match="no proper answer"):
             stored(storage(bucket, ANYWHERE), "tls")
         assert proxy.seen == []
+
+
+def test_a_body_in_chunks_is_sent_in_chunks():
+    """As botocore sends a body over TLS with a checksum behind it."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/b/k"
+        request = AWSRequest("PUT", url, {"Transfer-Encoding": "chunked"}, io.BytesIO(b"picture")).prepare()
+        answer = thread.submit(GuardedSender(ANYWHERE, connect_s=10, answer_s=10), request)
+        connection, _ = server.accept()
+        with connection, connection.makefile("rwb") as stream:
+            while stream.readline() != b"\r\n":
+                continue
+            assert stream.read(17) == b"7\r\npicture\r\n0\r\n\r\n"
+            stream.write(b"HTTP/1.1 204 Done\r\n\r\n")
+        assert answer.result().status_code == 204
