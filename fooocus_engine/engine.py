@@ -41,7 +41,7 @@ class Engine:
             storage=open_storage(settings),
             words=words or installed_words(settings.models_dir),
         )
-        self._guard = Guard(settings.allow_private_urls)
+        self._guard = Guard(settings.private_urls)
         self._client_buckets = ClientBuckets(settings, self._guard)
 
     def run(self, given: object, job: Job) -> Any:

@@ -8,72 +8,74 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import ipaddress
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 MAX_TRIED = 4  # addresses of one host; more of them only make a client's dead host wait longer
-NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last four bytes are an IPv4 address
 
-Resolve = Callable[[str, int], list[tuple[Any, ...]]]
-"""Host and port → the rows of ``socket.getaddrinfo``. Raises ``OSError`` when there is no such host."""
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Sequence[str]]
+"""Host and port → its IP addresses. Raises ``OSError`` when there is no such host."""
 
 
 class HostRefused(Exception):
     """A client named a host that is not public."""
 
 
-def resolve_tcp(host: str, port: int) -> list[tuple[Any, ...]]:
+def addresses_of(host: str, port: int) -> list[str]:
     """The addresses of a host, as the system's resolver tells them.
 
     Raises:
         OSError: there is no such host.
     """
     try:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     except UnicodeError as error:  # not a host name at all
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Decides whom this process may connect to for a client. ``allow_private`` lets everything pass."""
+    """Decides whom this process may connect to for a client."""
 
-    allow_private: bool = False
-    resolve: Resolve = resolve_tcp
+    private: tuple[Network, ...] = ()
+    """Networks that are connected to although they are not public."""
+    resolve: Resolve = addresses_of
 
-    def addresses(self, host: str, port: int) -> list[tuple[Any, ...]]:
-        """Every address of ``host``, as rows of ``socket.getaddrinfo``.
+    def allows(self, address: str) -> bool:
+        """Whether an IP address may be connected to."""
+        ip = ip_address(address)
+        return is_public(ip) or any(ip in network for network in self.private)
+
+    def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Every address of ``host``.
 
         Raises:
-            HostRefused: one of them is not public.
+            HostRefused: one of them may not be connected to.
             OSError: there is no such host.
         """
-        rows = self.resolve(host, port)
-        if not self.allow_private and not all(is_public(row[4][0]) for row in rows):
+        found = self.resolve(host, port)
+        if not all(map(self.allows, found)):
             raise HostRefused("the host has an address that is not public")
-        return rows
+        return found
 
     def dial(self, host: str, port: int, timeout_s: float) -> socket.socket:
         """A connection to the first address of ``host`` that answers; the first few are tried.
 
         Raises:
-            HostRefused: one of its addresses is not public; nothing was sent to any.
+            HostRefused: one of its addresses may not be connected to; nothing was sent to any.
             OSError: none answers.
         """
         failure = OSError("the host has no address")
-        for family, kind, protocol, _, address in self.addresses(host, port)[:MAX_TRIED]:
-            connection = socket.socket(family, kind, protocol)
+        for address in self.addresses(host, port)[:MAX_TRIED]:
             try:
-                connection.settimeout(timeout_s)
-                connection.connect(address)
+                connection = socket.create_connection((address, port), timeout_s)
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return connection
             except OSError as error:
-                connection.close()
                 failure = error
         raise failure
 
@@ -104,20 +106,9 @@ class GuardedConnection(http.client.HTTPConnection):
                 socket.socket.shutdown(connected, socket.SHUT_RDWR)  # an encrypted one's own method is for one thread
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet. What is no address is not."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return all(part.is_global and not part.is_multicast for part in (ip, *_inside(ip)))
-
-
-def _inside(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 address leads to."""
-    if isinstance(ip, ipaddress.IPv4Address):
-        return []
-    inside = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if ip in NAT64:
-        inside.append(ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF))
-    return [address for address in inside if address is not None]
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address belongs to the public internet. Those that stand for another one (6to4, NAT64) do not."""
+    special = address.is_multicast or address.is_reserved
+    if isinstance(address, IPv6Address):
+        special = special or address.is_site_local or address.sixtofour is not None
+    return address.is_global and not special

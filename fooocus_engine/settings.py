@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from fooocus_engine.bucket import (
@@ -24,6 +25,8 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 STORAGES = ("inline", "folder", "s3")
 BUCKET_ACCESS = ("BUCKET_ENDPOINT_URL", "BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY")
 MAX_SLOTS = 16
+ON, OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
+EVERY_NETWORK = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class BadSetting(EngineError):
@@ -47,13 +50,14 @@ class Settings:
     bucket: Bucket | None = None  # BUCKET_ENDPOINT_URL, _ACCESS_KEY_ID, _SECRET_ACCESS_KEY, _NAME, _REGION
     # BUCKET_PREFIX, _KEY_TEMPLATE, _ADDRESSING, _CHECKSUMS, _URLS, _URL_EXPIRY
     uploads: UploadSettings = field(default_factory=UploadSettings)
-    allow_private_urls: bool = False  # FOOOCUS_ALLOW_PRIVATE_URLS: clients may name hosts that are not public
     slots: int = 2  # FOOOCUS_SLOTS: jobs taken at a time by one worker
     max_loras: int = 5  # FOOOCUS_MAX_LORAS: enabled LoRAs of one request
     preview: bool = True  # PREVIEW: off renders no step previews
     preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
     # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
     image_prompt_attention: str = "joint"
+    # FOOOCUS_ALLOW_PRIVATE_URLS: networks that are asked though they are not public: off, on (all), or 10.0.0.0/8,…
+    private_urls: tuple[IPv4Network | IPv6Network, ...] = ()
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
     def __post_init__(self) -> None:
@@ -79,13 +83,13 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         storage=_choice(env, "FOOOCUS_STORAGE", STORAGES, "s3" if bucket else default.storage),
         bucket=bucket,
         uploads=_uploads(env),
-        allow_private_urls=_switch(env, "FOOOCUS_ALLOW_PRIVATE_URLS", default.allow_private_urls),
         slots=_whole_number(env, "FOOOCUS_SLOTS", default.slots, (1, MAX_SLOTS)),
         max_loras=_whole_number(env, "FOOOCUS_MAX_LORAS", default.max_loras, (0, 100)),
         preview=_switch(env, "PREVIEW", default.preview),
         image_prompt_attention=_choice(
             env, "FOOOCUS_IMAGE_PROMPT_ATTENTION", IMAGE_PROMPT_ATTENTIONS, default.image_prompt_attention
         ),
+        private_urls=_networks(env, "FOOOCUS_ALLOW_PRIVATE_URLS"),
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
 
@@ -149,8 +153,18 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, limits: tuple
 
 def _switch(env: Mapping[str, str], name: str, default: bool) -> bool:
     text = (env.get(name) or ("on" if default else "off")).lower()
-    if text in ("on", "true", "1", "yes"):
+    if text in ON:
         return True
-    if text in ("off", "false", "0", "no"):
+    if text in OFF:
         return False
     raise BadSetting(f"{name} is {text!r}; allowed: on, off")
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    text = (env.get(name) or "off").lower()
+    if text in ON or text in OFF:
+        return EVERY_NETWORK if text in ON else ()
+    try:
+        return tuple(ip_network(network.strip()) for network in text.split(","))
+    except ValueError:
+        raise BadSetting(f"{name} is {text!r}; allowed: on, off, or networks as 10.0.0.0/8,fd00::/8") from None

@@ -1,11 +1,12 @@
 """Settings from a given environment."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from fooocus_engine.bucket import Bucket, UploadSettings
-from fooocus_engine.settings import BadSetting, Settings, settings_from_environment
+from fooocus_engine.settings import EVERY_NETWORK, BadSetting, Settings, settings_from_environment
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -19,7 +20,7 @@ def test_every_variable_is_read():
             "FOOOCUS_MODELS_DIR": "/m", "FOOOCUS_OUTPUTS_DIR": "/o", "FOOOCUS_DEVICE": "CPU",
             "FOOOCUS_DTYPE": "float16", "FOOOCUS_PRESET": "anime", "FOOOCUS_STORAGE": "folder", "FOOOCUS_SLOTS": "3",
             "FOOOCUS_MAX_LORAS": "7", "PREVIEW": "off", "FOOOCUS_PREVIEW_INTERVAL": "0.5",
-            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate", "FOOOCUS_ALLOW_PRIVATE_URLS": "on",
+            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate", "FOOOCUS_ALLOW_PRIVATE_URLS": "10.0.0.0/8, fd00::/8",
             "BUCKET_ENDPOINT_URL": "https://store", "BUCKET_ACCESS_KEY_ID": "id",
             "BUCKET_SECRET_ACCESS_KEY": "secret\n", "BUCKET_NAME": "pics", "BUCKET_REGION": "auto",
             "BUCKET_PREFIX": "/a/b/", "BUCKET_KEY_TEMPLATE": "{job_id}-{file_name}", "BUCKET_ADDRESSING": "path",
@@ -35,13 +36,18 @@ def test_every_variable_is_read():
         storage="folder",
         bucket=Bucket("https://store", "pics", "auto", "id", "secret"),
         uploads=UploadSettings("a/b", "{job_id}-{file_name}", "path", "when_supported", "public", 60),
-        allow_private_urls=True,
+        private_urls=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
         slots=3,
         max_loras=7,
         preview=False,
         preview_interval_s=0.5,
         image_prompt_attention="separate",
     )
+
+
+@pytest.mark.parametrize(("value", "networks"), [("on", EVERY_NETWORK), ("off", ()), ("", ())])
+def test_private_addresses_are_allowed_as_a_whole_or_not_at_all(value, networks):
+    assert settings_from_environment({"FOOOCUS_ALLOW_PRIVATE_URLS": value}).private_urls == networks
 
 
 BUCKET = {
@@ -90,7 +96,7 @@ def test_a_bucket_that_is_half_told_is_refused_without_repeating_its_keys(change
         ("FOOOCUS_DTYPE", "int8", "float16"),
         ("FOOOCUS_STORAGE", "cloud", "inline, folder, s3"),
         ("FOOOCUS_STORAGE", "s3", "BUCKET_ENDPOINT_URL"),
-        ("FOOOCUS_ALLOW_PRIVATE_URLS", "maybe", "on, off"),
+        ("FOOOCUS_ALLOW_PRIVATE_URLS", "10.0.0.7/8", "on, off, or networks"),
         ("BUCKET_PREFIX", "a/../b", "relative path"),
         ("BUCKET_KEY_TEMPLATE", "{date}", "{job_id} and {file_name}"),
         ("BUCKET_ADDRESSING", "host", "auto, path, virtual"),

@@ -1,27 +1,31 @@
-"""Pictures in a bucket, from the handler's door to a reader of the address: the server's bucket, and a job's own."""
+"""Pictures in a bucket, from a job to a reader of the address: the server's bucket, and one that a job brings along."""
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import re
+import subprocess
+import sys
 import urllib.request
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from fooocus_engine.bucket import UploadSettings
 from fooocus_engine.engine import Engine
+from fooocus_engine.errors import InvalidRequest, StorageFailed
+from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.encode import read_metadata
-from fooocus_engine.settings import Settings, settings_from_environment
-from fooocus_engine.worker.adapter import make_handler
+from fooocus_engine.settings import EVERY_NETWORK, Settings, settings_from_environment
 from tests.s3_server import ACCESS, NAME, SECRET, s3_server
 
+HANDLER = Path(__file__).parent.parent.parent / "handler.py"
 INPUT = {
     "endpoint": "text-to-image",
     "preset": "starter",
     "prompt": "a cat",
     "image_seed": 7,
-    "image_number": 2,
     "aspect_ratios_selection": "64*64",
     "advanced_params": {"overwrite_step": 2},
 }
@@ -33,52 +37,74 @@ def s3(tmp_path_factory):
         yield server
 
 
-def answered(settings: Settings, **job: Any) -> dict[str, Any]:
-    """The reply of a worker with these settings."""
-    handler = make_handler(Engine(settings).run, settings)
-    return asyncio.run(handler({"id": "job-1", "input": INPUT, **job}))
+def bucket_of_job(server, **changes):
+    told = {"endpointUrl": server.address, "accessId": ACCESS, "accessSecret": SECRET, "bucketName": NAME}
+    return told | changes
 
 
-def bucket_of_job(server):
-    return {"endpointUrl": server.address, "accessId": ACCESS, "accessSecret": SECRET, "bucketName": NAME}
+def answered(settings, **job):
+    """What an engine with these settings replies to the job."""
+    return Engine(settings).run({**INPUT, "image_number": 2}, Job("job-1", lambda event: None, **job))
 
 
-def assert_addresses_lead_to_the_pictures(reply, key):
-    assert [entry["base64"] for entry in reply["job_result"]] == [None, None]
-    for number, entry in enumerate(reply["job_result"]):
-        with urllib.request.urlopen(entry["url"], timeout=60) as answer:
-            picture = answer.read()
-        assert f"/{NAME}/{key}/{entry['file_name']}?" in entry["url"]
-        assert json.loads(read_metadata(picture).text)["seed"] == str(7 + number)
+def seed_of(url):
+    """The seed that the picture at ``url`` says it was made with."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.loads(read_metadata(answer.read()).text)["seed"]
 
 
-def test_a_job_stores_its_pictures_in_the_servers_bucket_and_answers_with_their_addresses(s3, tmp_path):
-    settings = settings_from_environment(s3.environment() | {"FOOOCUS_MODELS_DIR": str(tmp_path)})
+def test_the_handler_stores_its_picture_in_the_bucket_and_prints_no_key(s3, tmp_path):
+    environment = {
+        **s3.environment(),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(HANDLER.parent),
+        "HOME": str(tmp_path),
+        "FOOOCUS_STORAGE": "s3",
+        "FOOOCUS_DEVICE": "cpu",
+        "RUNPOD_DEBUG_LEVEL": "INFO",
+    }
+    command = [sys.executable, str(HANDLER), "--test_input", json.dumps({"id": "job-0", "input": INPUT})]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told
+    (url,) = re.findall(rf"{s3.address}/{NAME}/job-0/job-0-0\.png\?[^'\s]+", told)
+    assert seed_of(url) == "7"
+    assert SECRET not in told
+
+
+def test_a_job_that_runs_again_leaves_the_same_objects(s3, tmp_path):
+    settings = settings_from_environment({**s3.environment(), "FOOOCUS_MODELS_DIR": str(tmp_path)})
     reply = answered(settings)
-    assert_addresses_lead_to_the_pictures(reply, "job-1")
+    assert [(seed_of(entry["url"]), entry["base64"]) for entry in reply["job_result"]] == [("7", None), ("8", None)]
     before = s3.objects()
-    answered(settings)  # the platform has dispatched it again
+    answered(settings)
     assert s3.objects() == before
     assert SECRET not in json.dumps(reply)
 
 
-def test_a_job_that_brings_a_bucket_stores_its_pictures_there(s3, tmp_path):
-    settings = Settings(models_dir=tmp_path, allow_private_urls=True, uploads=UploadSettings(prefix="own"))
-    reply = answered(settings, s3Config=bucket_of_job(s3))
-    assert_addresses_lead_to_the_pictures(reply, "own/job-1")
+def test_a_job_that_brings_a_bucket_finds_its_pictures_there_and_no_key_in_them(s3, tmp_path):
+    settings = Settings(models_dir=tmp_path, private_urls=EVERY_NETWORK, uploads=UploadSettings(prefix="own"))
+    reply = answered(settings, s3_config=bucket_of_job(s3))
+    assert [seed_of(entry["url"]) for entry in reply["job_result"]] == ["7", "8"]
     assert SECRET not in json.dumps(reply)
-    assert all(SECRET.encode() not in picture for picture in s3.objects().values())
+    assert {"own/job-1/job-1-0.png", "own/job-1/job-1-1.png"} <= set(s3.objects())
+    assert not [
+        key for key, picture in s3.objects().items() if SECRET.encode() in picture or ACCESS.encode() in picture
+    ]
 
 
-def test_a_job_that_brings_a_bucket_on_a_private_host_is_refused_before_any_model_is_loaded(s3, tmp_path):
-    error = json.loads(answered(Settings(models_dir=tmp_path), s3Config=bucket_of_job(s3))["error"])
-    assert (error["status"], error["type"]) == (422, "validation_error")
-    assert error["detail"][0]["loc"] == ["body", "s3Config", "endpointUrl"]
+def test_a_job_that_brings_a_bucket_on_a_private_host_is_refused_before_a_model_is_loaded(s3, tmp_path):
+    engine = Engine(Settings(models_dir=tmp_path / "none"))
+    with pytest.raises(InvalidRequest, match="s3Config.endpointUrl: must be a host with public addresses"):
+        engine.run(INPUT, Job("job-1", lambda event: None, s3_config=bucket_of_job(s3)))
 
 
-def test_a_bucket_that_does_not_exist_fails_the_job_and_no_path_is_told(s3, tmp_path):
-    config = bucket_of_job(s3) | {"bucketName": "no-such-bucket"}
-    reply = answered(Settings(models_dir=tmp_path, allow_private_urls=True), s3Config=config)
-    error = json.loads(reply["error"])
-    assert (error["status"], error["type"]) == (500, "storage_error")
-    assert error["detail"].endswith("the store answered 404 NoSuchBucket")
+def test_questions_without_pictures_are_answered_whatever_bucket_comes_along(tmp_path):
+    reply = Engine(Settings(models_dir=tmp_path)).run({"endpoint": "ping"}, Job("j", lambda event: None, s3_config={}))
+    assert reply == {"message": "pong"}
+
+
+def test_a_bucket_that_does_not_exist_fails_the_job(s3, tmp_path):
+    settings = Settings(models_dir=tmp_path, private_urls=EVERY_NETWORK)
+    with pytest.raises(StorageFailed, match=r"could not be stored in the bucket: the store answered 404 NoSuchBucket$"):
+        answered(settings, s3_config=bucket_of_job(s3, bucketName="no-such-bucket"))

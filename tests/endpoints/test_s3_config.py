@@ -9,6 +9,7 @@ from fooocus_engine.bucket import Bucket
 from fooocus_engine.endpoints.s3_config import client_bucket
 from fooocus_engine.errors import InvalidRequest, reply_fields
 from fooocus_engine.public_hosts import Guard
+from fooocus_engine.settings import EVERY_NETWORK
 
 CONFIG = {
     "endpointUrl": "https://s3.eu-west-1.amazonaws.com",
@@ -20,7 +21,7 @@ CONFIG = {
 
 def at(address):
     """A guard whose every host has this address."""
-    return Guard(resolve=lambda host, port: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))])
+    return Guard(resolve=lambda host, port: [address])
 
 
 def failing(host, port):
@@ -93,4 +94,4 @@ def test_a_host_that_does_not_exist_is_refused_before_any_work():
 
 def test_a_private_host_is_taken_where_the_settings_allow_it():
     config = CONFIG | {"endpointUrl": "http://127.0.0.1:9000"}
-    assert client_bucket(config, Guard(allow_private=True)).endpoint_url == "http://127.0.0.1:9000"
+    assert client_bucket(config, Guard(private=EVERY_NETWORK)).endpoint_url == "http://127.0.0.1:9000"

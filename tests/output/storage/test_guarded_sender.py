@@ -18,12 +18,13 @@ from fooocus_engine.output.storage.boto_client import BotoClient
 from fooocus_engine.output.storage.guarded_sender import GuardedSender
 from fooocus_engine.output.storage.s3 import ATTEMPTS, S3Storage
 from fooocus_engine.public_hosts import Guard
+from fooocus_engine.settings import EVERY_NETWORK
 from tests.certificates import self_signed, server_context
 from tests.output.storage import faulty
 from tests.output.storage.faulty import faulty_server
 from tests.output.storage.test_boto_client import ANSWER_S, PICTURE, fetched, stored
 
-ANYWHERE = Guard(allow_private=True)
+ANYWHERE = Guard(private=EVERY_NETWORK)
 
 
 def storage(bucket, guard, **settings):
@@ -47,8 +48,7 @@ def test_a_store_on_this_machine_is_refused_and_hears_nothing(s3):
 
 def test_a_name_that_turns_private_after_it_was_allowed_is_refused(s3):
     with faulty_server(s3.port) as proxy:
-        private = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", proxy.server_port))]
-        guard = Guard(resolve=lambda host, port: private)
+        guard = Guard(resolve=lambda host, port: ["127.0.0.1"])
         bucket = s3.bucket(endpoint_url=f"http://store.example:{proxy.server_port}")
         with pytest.raises(StorageFailed, match="not public"):
             stored(storage(bucket, guard), "rebound")
@@ -60,7 +60,7 @@ def test_the_bucket_in_the_host_name_is_resolved_and_checked_too(s3):
 
     def resolve(host, port):
         asked.append(host)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+        return ["10.0.0.1"]
 
     with pytest.raises(StorageFailed, match="not public"):
         stored(
