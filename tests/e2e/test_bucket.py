@@ -88,14 +88,14 @@ def test_a_job_that_brings_a_bucket_finds_its_pictures_there_and_no_key_in_them(
     assert [seed_of(entry["url"]) for entry in reply["job_result"]] == ["7", "8"]
     assert SECRET not in json.dumps(reply)
     assert {"own/job-1/job-1-0.png", "own/job-1/job-1-1.png"} <= set(s3.objects())
-    assert not [
-        key for key, picture in s3.objects().items() if SECRET.encode() in picture or ACCESS.encode() in picture
-    ]
+    kept = b"".join(s3.objects().values())
+    assert SECRET.encode() not in kept
+    assert ACCESS.encode() not in kept
 
 
 def test_a_job_that_brings_a_bucket_on_a_private_host_is_refused_before_a_model_is_loaded(s3, tmp_path):
     engine = Engine(Settings(models_dir=tmp_path / "none"))
-    with pytest.raises(InvalidRequest, match="s3Config.endpointUrl: must be a host with public addresses"):
+    with pytest.raises(InvalidRequest, match=r"s3Config\.endpointUrl: must be a host with public addresses"):
         engine.run(INPUT, Job("job-1", lambda event: None, s3_config=bucket_of_job(s3)))
 
 
