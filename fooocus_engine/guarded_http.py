@@ -192,9 +192,7 @@ class _PinnedTls(_Pinned):
     def connect(self) -> None:
         super().connect()
         tls = ssl.create_default_context()
-        self.sock = self.dialled = tls.wrap_socket(
-            self.sock, server_hostname=self.host, do_handshake_on_connect=False
-        )
+        self.sock = self.dialled = tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self.sock.do_handshake()
 
 

@@ -35,6 +35,9 @@ class Settings:
     preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
     # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
     image_prompt_attention: str = "joint"
+    data_dir: Path = Path("outputs")  # FOOOCUS_DATA_DIR: databases of the doors lie under state/
+    allow_private_urls: bool = False  # FOOOCUS_ALLOW_PRIVATE_URLS: addresses of clients may lie in our own network
+    api_key: str | None = field(default=None, repr=False)  # RUNPOD_API_KEY: of the platform, real or local
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
 
@@ -59,8 +62,17 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         image_prompt_attention=_choice(
             env, "FOOOCUS_IMAGE_PROMPT_ATTENTION", IMAGE_PROMPT_ATTENTIONS, default.image_prompt_attention
         ),
+        data_dir=Path(env.get("FOOOCUS_DATA_DIR") or default.data_dir),
+        allow_private_urls=_switch(env, "FOOOCUS_ALLOW_PRIVATE_URLS", default.allow_private_urls),
+        api_key=env.get("RUNPOD_API_KEY") or default.api_key,
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
+
+
+def environment_with(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's variables for a process that it starts, some set anew, or with ``None`` removed."""
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _choice(env: Mapping[str, str], name: str, allowed: tuple[str, ...], default: str) -> str:
