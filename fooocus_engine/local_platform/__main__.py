@@ -6,13 +6,25 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 
 from fooocus_engine.errors import EngineError
 from fooocus_engine.local_platform.serving import Options, serve
 from fooocus_engine.settings import settings_from_environment
 
-LAST_PORT = 65535
 MOST_WORKERS = 64
+WORKERS_HELP = "processes that run handler.py; 0 leaves the queue to workers elsewhere (%(default)s)"
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Reads a whole number of that range."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text[:9]) <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: {low} to {high}")
+        return int(text)
+
+    return read
 
 
 def options(arguments: list[str] | None = None) -> Options:
@@ -26,17 +38,8 @@ def options(arguments: list[str] | None = None) -> Options:
         description="A durable stand-in of the RunPod queue on this machine, with workers that run handler.py.",
     )
     parser.add_argument("--host", default=Options.host, help="address to listen on (%(default)s)")
-    parser.add_argument(
-        "--port", default=Options.port, type=int, choices=range(LAST_PORT + 1), metavar="PORT", help="(%(default)s)"
-    )
-    parser.add_argument(
-        "--workers",
-        default=Options.workers,
-        type=int,
-        choices=range(MOST_WORKERS + 1),
-        metavar="N",
-        help="(%(default)s)",
-    )
+    parser.add_argument("--port", default=Options.port, type=whole(0, 65535), help="(%(default)s)")
+    parser.add_argument("--workers", default=Options.workers, type=whole(0, MOST_WORKERS), help=WORKERS_HELP)
     given = parser.parse_args(arguments)
     settings = settings_from_environment()
     return Options(

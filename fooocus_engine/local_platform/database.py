@@ -74,7 +74,7 @@ class Database:
         """Open or create the queue in ``folder``.
 
         Raises:
-            StateUnusable: another process has it open, or it is of another version.
+            StateUnusable: another process has it open, or it is of another version, or no database.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _locked(folder / LOCK)
@@ -82,12 +82,17 @@ class Database:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        self._create()
+        try:
+            self._prepare()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise StateUnusable(f"{FILE} cannot be read: {error}") from error
+            raise
 
-    def _create(self) -> None:
+    def _prepare(self) -> None:
+        for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            self._connection.execute(f"PRAGMA {setting}")
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             self._connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

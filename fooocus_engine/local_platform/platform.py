@@ -31,11 +31,20 @@ PAUSE_MS = 5000  # a tick that comes later than this was slept through: the mach
 class Platform:
     """One endpoint's queue. All methods run on the event loop's thread; only those that wait are coroutines."""
 
-    def __init__(self, store: Store, *, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+        hold_s: float = limits.HOLD_S,
+    ) -> None:
+        """``hold_s`` is how long a worker's poll is held when there is nothing for it."""
         self.store = store
         self.roster = Roster(monotonic)
         self.bells = Bells()
         self._clock = clock
+        self._hold_s = hold_s
         self._progress: dict[str, str] = {}
         self._stops: dict[str, set[str]] = {}
         self._ticked_ms = clock()
@@ -117,7 +126,7 @@ class Platform:
     async def take(self, worker: str, most: int) -> list[str]:
         """Up to ``most`` jobs as soon as there are any, or none after a while."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + limits.HOLD_S
+        until = loop.time() + self._hold_s
         self.roster.hear(worker)
         while (left := until - loop.time()) > 0:
             if self.roster.serves(worker) and (jobs := self.store.take(worker, most)):
@@ -130,7 +139,7 @@ class Platform:
         """The jobs that a worker is to stop, as soon as there are any, or none after a while."""
         self.roster.hear(worker)
         if worker not in self._stops:
-            await self.bells.heard(f"stops {worker}", f"let go {worker}", timeout_s=limits.HOLD_S)
+            await self.bells.heard(f"stops {worker}", f"let go {worker}", timeout_s=self._hold_s)
         return sorted(self._stops.pop(worker, ()))
 
     def deliver(self, worker: str, id: str, delivery: Progress | Final) -> bool:

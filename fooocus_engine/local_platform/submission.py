@@ -35,7 +35,7 @@ def read_submission(raw: bytes, *, synchronous: bool, now_ms: int) -> Submission
     body = _object(raw)
     if "input" not in body:
         raise BadRequest("input is missing")
-    policy = body.get("policy") or {}
+    policy = {} if body.get("policy") is None else body["policy"]
     if not isinstance(policy, dict):
         raise BadRequest(f"policy is {shortened(policy)!r}; allowed: an object")
     timeout_ms = _milliseconds(
