@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 ENDPOINT = "local"
 BASE = "/v2/{endpoint}"
+PLATFORM = web.AppKey("platform", Platform)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,6 +62,7 @@ def create_app(
         middlewares=[refusals_as_json, *middlewares, gate(access, Rates(time.monotonic, limits.RATES))],
         client_max_size=limits.BODY_BYTES,
     )
+    app[PLATFORM] = platform
     app.add_routes(ClientRoutes(platform, clock).table(BASE))
     app.add_routes(WorkerRoutes(platform).table(BASE))
     return app

@@ -84,11 +84,9 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         try:
             self._prepare()
-        except BaseException as error:
+        except (StateUnusable, sqlite3.DatabaseError) as error:
             self.close()
-            if isinstance(error, sqlite3.DatabaseError):
-                raise StateUnusable(f"{FILE} cannot be read: {error}") from error
-            raise
+            raise StateUnusable(f"{FILE} cannot be used: {error}") from error
 
     def _prepare(self) -> None:
         for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
@@ -97,7 +95,7 @@ class Database:
         if version == 0:
             self._connection.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
         elif version != VERSION:
-            raise StateUnusable(f"{FILE} holds tables of version {version}; this program reads {VERSION}")
+            raise StateUnusable(f"it holds tables of version {version}; this program reads {VERSION}")
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """What a statement gives."""

@@ -26,7 +26,6 @@ OWN = "local-"  # how the names of workers begin that were started here
 # Stands beside the worker, in its group: ends the group when the pipe at its input is closed. The worker then takes the
 # shell's place, so that the process that was started is the worker itself.
 GUARDED = 'exec 3<&0; (read -r _ <&3; kill -KILL 0) & exec "$@" </dev/null 3<&-'
-FIRST_BACKOFF_S = 1.0
 LAST_BACKOFF_S = 60.0
 SETTLED_S = 60.0  # a worker that has lived so long is started again without delay
 MAX_LINE = 65536  # bytes of output shown as one line
@@ -43,6 +42,8 @@ class Recipe:
     """Takes each line that a worker prints, with its number before it."""
     grace_s: float = 10.0
     """How long a worker that was told to end may go on with what it has in hand."""
+    backoff_s: float = 1.0
+    """The first pause before a worker that ended soon is started again; it doubles each time."""
 
 
 class Fleet:
@@ -70,12 +71,12 @@ class Fleet:
             self._platform.dismiss(name)
 
     async def _keep(self, number: int) -> None:
-        backoff_s = FIRST_BACKOFF_S
+        backoff_s = self._recipe.backoff_s
         while not self._stopping.is_set():
             born = time.monotonic()
             replaced = await self._live(number)
             if replaced or time.monotonic() - born >= SETTLED_S:
-                backoff_s = FIRST_BACKOFF_S
+                backoff_s = self._recipe.backoff_s
                 continue
             if not self._stopping.is_set():
                 log.warning("worker %d is started again in %g s", number, backoff_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -69,7 +70,8 @@ async def served(folder, *, access=None, middlewares=(), hold_s=25.0) -> AsyncIt
 
 async def asked(client, method, path, body=None, **options):
     """Status and JSON of a request to the endpoint."""
-    data = None if body is None else (body if isinstance(body, bytes | str) else json_text.write(body))
+    text = json_text.write(body) if isinstance(body, dict | list) else body
+    data = io.BytesIO(text.encode() if isinstance(text, str) else text) if text is not None else None
     async with client.request(method, BASE + path, data=data, **options) as answer:
         text = await answer.text()
         return answer.status, json.loads(text) if text else None

@@ -24,7 +24,7 @@ def test_a_file_of_another_version_is_refused(tmp_path):
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / FILE).write_bytes(b"no database " * 100)
-    with pytest.raises(StateUnusable, match="cannot be read"):
+    with pytest.raises(StateUnusable, match="cannot be used"):
         Database(tmp_path)
 
 
