@@ -22,11 +22,12 @@ from aiohttp.typedefs import Middleware
 
 from fooocus_engine.errors import EngineError
 from fooocus_engine.jobs.webhook import PLATFORM_RULES, Courier, guarded_post
+from fooocus_engine.local_platform import limits
 from fooocus_engine.local_platform.app import ENDPOINT, Access, create_app
 from fooocus_engine.local_platform.database import Database, wall_clock_ms
 from fooocus_engine.local_platform.platform import OUTBOX, Platform
 from fooocus_engine.local_platform.store import Store
-from fooocus_engine.local_platform.worker_environment import unproxied, worker_variables
+from fooocus_engine.local_platform.worker_environment import adapted, worker_variables
 from fooocus_engine.local_platform.workers import OWN, Fleet, Recipe
 from fooocus_engine.settings import environment_with
 
@@ -58,6 +59,9 @@ class Options:
     worker_variables: Mapping[str, str] = field(default_factory=dict)
     """Variables of the workers' environment besides those of this process."""
     grace_s: float = 10.0
+    """How long workers may go on with what they have in hand when the platform ends."""
+    hold_s: float = limits.HOLD_S
+    """How long a worker's poll is held."""
     middlewares: Sequence[Middleware] = ()
 
 
@@ -70,7 +74,7 @@ async def serve(options: Options) -> None:
     """
     check(options)
     with closing(listening(options)) as listener, closing(Database(options.state)) as database:
-        platform = Platform(Store(database, wall_clock_ms), clock=wall_clock_ms)
+        platform = Platform(Store(database, wall_clock_ms), clock=wall_clock_ms, hold_s=options.hold_s)
         platform.resume(OWN)
         access = Access(options.api_key, secrets.token_urlsafe())
         app = create_app(platform, access, clock=wall_clock_ms, middlewares=options.middlewares)
@@ -133,7 +137,7 @@ def recipe(options: Options, base: str, key: str) -> Recipe:
         given = environment_with({})
         packages = {"PYTHONUSERBASE": site.getuserbase()}  # where it was, though the home is another
         told = worker_variables(base, worker, key, home=home.absolute())
-        return environment_with({**packages, **told, **unproxied(base, given), **options.worker_variables})
+        return environment_with({**packages, **told, **adapted(base, given), **options.worker_variables})
 
     command = (sys.executable, "-u", str(options.handler))
     return Recipe(command, environment, options.show, options.grace_s)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fooocus_engine.local_platform import limits
 
 NO_PROXY = ("NO_PROXY", "no_proxy")
+LOG_LEVEL = "RUNPOD_LOG_LEVEL"
 
 
 def worker_variables(base: str, worker: str, key: str, *, home: Path) -> dict[str, str | None]:
@@ -34,7 +35,8 @@ def worker_variables(base: str, worker: str, key: str, *, home: Path) -> dict[st
     }
 
 
-def unproxied(base: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep a proxy out of the way to ``base``, besides the ways that are ``given`` already."""
+def adapted(base: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The variables that depend on those ``given``: no proxy before ``base``, and no outputs of jobs in the log."""
     host = urlsplit(base).hostname or ""
-    return {name: ",".join(filter(None, [given.get(name), host])) for name in NO_PROXY}
+    unproxied = {name: ",".join(filter(None, [given.get(name), host])) for name in NO_PROXY}
+    return {**unproxied, LOG_LEVEL: given.get(LOG_LEVEL) or given.get("RUNPOD_DEBUG_LEVEL") or "INFO"}

@@ -25,7 +25,7 @@ class Faults:
     """Each list is used up from its front, one entry a request; what is not listed goes well."""
 
     takes: list = field(default_factory=list)
-    """Answers to polls for jobs: a status; "hang"; "garbage"; "null"; "empty"; "text"; "repeat" (the last job again)."""
+    """Answers to polls for jobs: a status, "hang", "garbage", "null", "empty", "text", or "repeat" (the last job)."""
     dones: list = field(default_factory=list)
     """Answers to final results: a status (the result is not taken); "drop" (200, not taken)."""
     swap_progress: bool = False
@@ -33,7 +33,7 @@ class Faults:
     drop_empty_input: bool = False
     """A job with an empty object as input is handed out without one."""
     lose_large: bool = False
-    """A result over the limit is answered with 400 and its job completed without output, as seen on the live platform."""
+    """A result over the limit is answered with 400 and its job completed without output, as on the live platform."""
 
     def __post_init__(self):
         self._last_job = None

@@ -21,6 +21,7 @@ def main():
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--handler", type=Path, default=SCRIPTED)
     parser.add_argument("--variables", type=json.loads, default={})
+    parser.add_argument("--hold", type=float, default=25.0)
     parser.add_argument("--grace", type=float, default=60.0)
     parser.add_argument("--faults", type=json.loads, default={})
     given = parser.parse_args()
@@ -34,6 +35,7 @@ def main():
         allow_private_webhooks=True,
         worker_variables=given.variables,
         grace_s=given.grace,
+        hold_s=given.hold,
         middlewares=(Faults(**given.faults).middleware(),),
     )
     asyncio.run(serve(options))

@@ -8,7 +8,7 @@
 """
 
 import asyncio
-import contextlib
+import os
 import uuid
 from pathlib import Path
 
@@ -38,5 +38,5 @@ async def handler(job):
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        runpod.serverless.start({"handler": handler, "concurrency_modifier": lambda current: 2})
+    slots = int(os.environ.get("SLOTS", "2"))
+    runpod.serverless.start({"handler": handler, "concurrency_modifier": lambda current: slots})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fooocus_engine.local_platform.worker_environment import unproxied, worker_variables
+from fooocus_engine.local_platform.worker_environment import adapted, worker_variables
 
 BASE = "http://127.0.0.1:8889/v2/local"
 FOUND = worker_variables(BASE, "w1", "k", home=Path("/h"))
@@ -30,5 +30,10 @@ def test_what_would_lead_the_sdk_elsewhere_is_removed():
 
 
 def test_proxies_are_kept_from_the_platform_alone():
-    assert unproxied(BASE, {}) == {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    assert unproxied(BASE, {"no_proxy": "a.example"})["no_proxy"] == "a.example,127.0.0.1"
+    assert adapted(BASE, {})["NO_PROXY"] == adapted(BASE, {})["no_proxy"] == "127.0.0.1"
+    assert adapted(BASE, {"no_proxy": "a.example"})["no_proxy"] == "a.example,127.0.0.1"
+
+
+def test_the_sdk_logs_no_outputs_unless_told_to():
+    found = [adapted(BASE, given)["RUNPOD_LOG_LEVEL"] for given in ({}, {"RUNPOD_DEBUG_LEVEL": "DEBUG"})]
+    assert found == ["INFO", "DEBUG"]
