@@ -1,10 +1,11 @@
 """Settings from a given environment."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fooocus_engine.settings import BadSetting, Settings, settings_from_environment
+from fooocus_engine.settings import BadSetting, Settings, environment_with, settings_from_environment
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -18,10 +19,23 @@ def test_every_variable_is_read():
             "FOOOCUS_MODELS_DIR": "/m", "FOOOCUS_OUTPUTS_DIR": "/o", "FOOOCUS_DEVICE": "CPU",
             "FOOOCUS_DTYPE": "float16", "FOOOCUS_PRESET": "anime", "FOOOCUS_STORAGE": "folder", "FOOOCUS_SLOTS": "3",
             "FOOOCUS_MAX_LORAS": "7", "PREVIEW": "off", "FOOOCUS_PREVIEW_INTERVAL": "0.5",
-            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate",
+            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate", "FOOOCUS_DATA_DIR": "/d", "FOOOCUS_ALLOW_PRIVATE_URLS": "on",
+            "RUNPOD_API_KEY": "k",
         }
     )  # fmt: skip
-    assert found == Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate")
+    expected = Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate")
+    assert found == replace(expected, data_dir=Path("/d"), allow_private_urls=True, api_key="k")
+
+
+def test_the_key_is_not_shown():
+    assert "secret" not in repr(settings_from_environment({"RUNPOD_API_KEY": "secret"}))
+
+
+def test_a_process_that_is_started_gets_this_ones_variables_changed(monkeypatch):
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setenv("REMOVED", "1")
+    found = environment_with({"ADDED": "2", "REMOVED": None})
+    assert (found["KEPT"], found["ADDED"], "REMOVED" in found) == ("1", "2", False)
 
 
 @pytest.mark.parametrize(

