@@ -130,7 +130,9 @@ class Platform:
         self.roster.hear(worker)
         while (left := until - loop.time()) > 0:
             if self.roster.serves(worker) and (jobs := self.store.take(worker, most)):
-                return jobs
+                # It may have had one of them before, and not yet have heard that it was taken away.
+                self._stops.get(worker, set()).difference_update(jobs)
+                return list(jobs.values())
             if await self.bells.heard(QUEUE, f"let go {worker}", timeout_s=left) != QUEUE:
                 break
         return []
@@ -138,7 +140,7 @@ class Platform:
     async def stops(self, worker: str) -> list[str]:
         """The jobs that a worker is to stop, as soon as there are any, or none after a while."""
         self.roster.hear(worker)
-        if worker not in self._stops:
+        if not self._stops.get(worker):
             await self.bells.heard(f"stops {worker}", f"let go {worker}", timeout_s=self._hold_s)
         return sorted(self._stops.pop(worker, ()))
 

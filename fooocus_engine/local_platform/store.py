@@ -83,17 +83,17 @@ class Store:
         rows = self._database.rows("SELECT output, error FROM results WHERE id = ?", id)
         return (rows[0]["output"], rows[0]["error"]) if rows else (None, None)
 
-    def take(self, worker: str, most: int) -> list[str]:
-        """Hand up to ``most`` jobs to a worker, longest waiting first: the JSON objects it is to be given."""
+    def take(self, worker: str, most: int) -> dict[str, str]:
+        """Hand up to ``most`` jobs to a worker, longest waiting first: ids, and the JSON objects it is to be given."""
         now = self._clock()
         waiting = "state = ? AND vanish_ms > ? ORDER BY queued_ms, seq LIMIT ?"
         if not self._jobs(waiting, State.IN_QUEUE, now, 1):
-            return []
+            return {}
         with self._database.changing():
             jobs = self._jobs(waiting, State.IN_QUEUE, now, most)
             for job in jobs:
                 self._save(job.taken(worker, now))
-        return [self._handed(job.id) for job in jobs]
+        return {job.id: self._handed(job.id) for job in jobs}
 
     def renew(self, worker: str, ids: list[str]) -> list[str]:
         """A worker says that it works on these; the ids among them that it must stop."""

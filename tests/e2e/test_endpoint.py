@@ -150,8 +150,8 @@ def test_without_the_key_nothing_is_answered(endpoint, key):
 def test_the_sdks_own_client_is_served(endpoint):
     base, _, name = endpoint.address.rpartition("/")
     code = (
-        "import json, runpod\n"
-        f"endpoint = runpod.Endpoint({name!r})\n"
+        "import json, os, runpod\n"
+        f"endpoint = runpod.Endpoint({name!r}, api_key=os.environ['RUNPOD_API_KEY'])\n"
         "job = endpoint.run({'endpoint': 'ping'})\n"
         "print(json.dumps([job.output(timeout=600), endpoint.run_sync({'endpoint': 'ping'}), endpoint.health()]))\n"
     )

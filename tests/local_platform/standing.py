@@ -53,7 +53,7 @@ class Standing:
 
     def take(self, worker="w", most=1):
         """The ids of jobs that the worker was handed."""
-        return [json.loads(text)["id"] for text in self.store.take(worker, most)]
+        return list(self.store.take(worker, most))
 
     def close(self):
         self.database.close()

@@ -1,9 +1,15 @@
 """Webhooks that wait in the queue's file."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
+from fooocus_engine.guarded_http import TargetFailed, TargetRefused
+from fooocus_engine.jobs.webhook import PLATFORM_RULES, Courier
+from fooocus_engine.local_platform.job import State
+from fooocus_engine.local_platform.store import Ending
 from tests.local_platform.standing import Standing
 
 
@@ -57,3 +63,37 @@ def test_messages_outlive_their_process(standing, tmp_path):
     standing.close()
     with closing(Standing(tmp_path)) as again:
         assert [message.body for message in again.store.outbox.claim(60)] == [b"x"]
+
+
+REFUSED, UNREACHABLE = TargetRefused("not public"), TargetFailed("the connection is refused")
+
+
+@pytest.mark.parametrize(
+    ("answers", "times_s"),
+    [
+        ([200], [0]),
+        ([500, 200], [0, 10]),
+        ([UNREACHABLE, 404, 302, 200], [0, 10, 20]),
+        ([REFUSED, 200], [0]),
+    ],
+)
+def test_the_end_of_a_job_is_told_by_the_rules_of_the_platform(standing, answers, times_s):
+    id = standing.submit(webhook="https://h.example/")
+    standing.take("w")
+    standing.store.finish("w", id, Ending(State.COMPLETED, "1"))
+    posted_at, start = [], standing.clock()
+
+    def post(url, body, headers):
+        posted_at.append((standing.clock() - start) // 1000)
+        answer = answers[len(posted_at) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with ThreadPoolExecutor(1) as threads:
+        courier = Courier(standing.store.outbox, post, PLATFORM_RULES, threads)
+        for _ in range(100):
+            asyncio.run(courier.deliver_due())
+            standing.clock.forward(1000)
+    assert posted_at == times_s
+    assert standing.database.rows("SELECT * FROM outbox") == []

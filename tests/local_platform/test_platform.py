@@ -57,6 +57,17 @@ def test_a_worker_that_has_ended_its_job_is_not_told_to_stop_it(standing):
     assert stops(standing) == []
 
 
+def test_a_worker_that_is_given_a_job_once_more_is_not_told_to_stop_it(standing):
+    id = standing.submit()
+    standing.take("w")
+    for _ in range(limits.LEASE_MS // PAUSE_MS + 1):
+        standing.platform.tick()
+        standing.clock.forward(PAUSE_MS)
+    assert state(standing, id) is State.IN_QUEUE
+    assert len(asyncio.run(standing.platform.take("w", 1))) == 1
+    assert stops(standing) == []
+
+
 def test_silence_during_a_pause_of_the_machine_counts_against_no_worker(standing):
     id = standing.submit(policy={"executionTimeout": limits.EXECUTION_TIMEOUT_RANGE_MS[1]})
     standing.take("w")

@@ -1,6 +1,8 @@
 """The platform as a program: what it refuses to serve, and the addresses it tells."""
 
+import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from fooocus_engine.local_platform.serving import (
     is_loopback,
     listening,
     recipe,
+    serve,
 )
 from tests.local_platform.process import running
 
@@ -47,8 +50,13 @@ def test_the_environment_is_read(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("flag", "value", "allowed"),
-    [("--port", "65536", "0 to 65535"), ("--port", "-1", "0 to"), ("--port", "http", "0 to"), ("--workers", "65", "0 to 64")],
-)  # fmt: skip
+    [
+        ("--port", "65536", "0 to 65535"),
+        ("--port", "-1", "0 to 65535"),
+        ("--port", "http", "0 to 65535"),
+        ("--workers", "65", "0 to 64"),
+    ],
+)
 def test_a_bad_number_is_named_with_what_is_allowed(flag, value, allowed, capsys):
     with pytest.raises(SystemExit):
         options([f"{flag}={value}"])
@@ -121,3 +129,18 @@ def test_a_worker_is_the_handler_with_its_place_in_this_environment(tmp_path, mo
     assert "RUNPOD_REALTIME_PORT" not in variables
     assert variables["HOME"] == str(tmp_path / "home")
     assert Path(variables["HOME"]).is_dir()
+
+
+def test_a_platform_serves_until_it_is_told_to_end_and_takes_its_workers_with_it(tmp_path):
+    handler = tmp_path / "handler.py"
+    handler.write_text("import signal, sys\nprint('here', flush=True)\nsignal.pause()\n")
+    lines = []
+
+    def show(line):
+        lines.append(line)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    asyncio.run(serve(Options(tmp_path / "state", show, port=0, handler=handler)))
+    assert lines == ["[worker 1] here\n"]
+    with pytest.raises(NotStarted):
+        asyncio.run(serve(Options(tmp_path / "state", show, host="0.0.0.0")))

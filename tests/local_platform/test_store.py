@@ -30,7 +30,8 @@ def test_an_accepted_job_is_there_after_its_process_was_not(standing, tmp_path):
     standing.close()
     with closing(Standing(tmp_path)) as again:
         assert states(again, *ids) == ["IN_QUEUE"] * 3
-        assert [json.loads(text)["input"] for text in again.store.take("w", 9)] == [{"n": 0}, {"n": 1}, {"n": 2}]
+        handed = [json.loads(text) for text in again.store.take("w", 9).values()]
+        assert handed == [{"id": id, "input": {"n": n}} for n, id in enumerate(ids)]
 
 
 def test_jobs_are_taken_in_order_and_once(standing):
