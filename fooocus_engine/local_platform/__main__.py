@@ -59,11 +59,11 @@ def show(line: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Serve; the process's exit status."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(serve(options()))
+        asyncio.run(serve(options(arguments)))
     except EngineError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -128,13 +128,13 @@ class Platform:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._hold_s
         self.roster.hear(worker)
-        while (left := until - loop.time()) > 0:
+        rung: str | None = QUEUE
+        while rung == QUEUE:
             if self.roster.serves(worker) and (jobs := self.store.take(worker, most)):
                 # It may have had one of them before, and not yet have heard that it was taken away.
                 self._stops.get(worker, set()).difference_update(jobs)
                 return list(jobs.values())
-            if await self.bells.heard(QUEUE, f"let go {worker}", timeout_s=left) != QUEUE:
-                break
+            rung = await self.bells.heard(QUEUE, f"let go {worker}", timeout_s=until - loop.time())
         return []
 
     async def stops(self, worker: str) -> list[str]:

@@ -83,16 +83,15 @@ async def serve(options: Options) -> None:
         try:
             await web.SockSite(runner, listener).start()
             base = base_url(options.host, listener.getsockname()[1])
-            log.info("listening on %s", base)
-            await keep(platform, options, recipe(options, base, str(access.worker_key)))
+            await keep(platform, options, base, str(access.worker_key))
         finally:
             await runner.cleanup()
     log.info("ended; open jobs go on at the next start")
 
 
-async def keep(platform: Platform, options: Options, how: Recipe) -> None:
-    """Keep workers and time until the process is told to end."""
-    fleet, told = Fleet(platform, how), asyncio.Event()
+async def keep(platform: Platform, options: Options, base: str, key: str) -> None:
+    """Keep workers and time until the process is told to end, which it can be once it has said that it listens."""
+    fleet, told = Fleet(platform, recipe(options, base, key)), asyncio.Event()
 
     def end() -> None:
         told.set()
@@ -101,6 +100,7 @@ async def keep(platform: Platform, options: Options, how: Recipe) -> None:
     loop = asyncio.get_running_loop()
     for number in ENDS:
         loop.add_signal_handler(number, end)
+    log.info("listening on %s", base)
     with ThreadPoolExecutor(WEBHOOK_THREADS) as threads:
         courier = Courier(platform.store.outbox, guarded_post(options.allow_private_webhooks), PLATFORM_RULES, threads)
         async with asyncio.TaskGroup() as group:

@@ -34,7 +34,7 @@ LAST_WORDS_S = 1.0  # a process outside the group may hold the output open
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a worker is made. ``environment`` gives the variables for a worker's name."""
+    """How workers are made. ``environment`` gives the variables for a worker's name."""
 
     command: Sequence[str]
     environment: Callable[[str], Mapping[str, str]]

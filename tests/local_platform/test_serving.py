@@ -1,16 +1,18 @@
 """The platform as a program: what it refuses to serve, and the addresses it tells."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from fooocus_engine.local_platform.__main__ import options
+from fooocus_engine.local_platform.__main__ import main, options, show
 from fooocus_engine.local_platform.serving import (
     HANDLER,
     NotStarted,
@@ -21,8 +23,10 @@ from fooocus_engine.local_platform.serving import (
     listening,
     recipe,
     serve,
+    tick,
 )
 from tests.local_platform.process import running
+from tests.local_platform.standing import Standing
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,3 +148,41 @@ def test_a_platform_serves_until_it_is_told_to_end_and_takes_its_workers_with_it
     assert lines == ["[worker 1] here\n"]
     with pytest.raises(NotStarted):
         asyncio.run(serve(Options(tmp_path / "state", show, host="0.0.0.0")))
+
+
+def test_a_full_disk_does_not_end_the_platform(tmp_path, caplog):
+    async def scene():
+        with closing(Standing(tmp_path)) as standing:
+            standing.database.run("DROP TABLE jobs")
+            ticking = asyncio.create_task(tick(standing.platform))
+            await asyncio.sleep(0)
+            assert not ticking.done()
+            ticking.cancel()
+
+    asyncio.run(scene())
+    assert "the queue could not be kept" in caplog.text
+
+
+class EndsWhenItListens(logging.Handler):
+    def emit(self, record):
+        if "listening" in record.getMessage():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_command_ends_with_status_0_when_told_to_and_1_when_it_cannot_start(tmp_path, monkeypatch, capsys, caplog):
+    monkeypatch.setenv("FOOOCUS_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("RUNPOD_API_KEY", raising=False)
+    ender, logger = EndsWhenItListens(), logging.getLogger("fooocus_engine.local_platform.serving")
+    logger.addHandler(ender)
+    caplog.set_level(logging.INFO, logger.name)
+    try:
+        assert main(["--port", "0", "--workers", "0"]) == 0
+    finally:
+        logger.removeHandler(ender)
+    assert main(["--host", "0.0.0.0"]) == 1
+    assert "set an API key" in capsys.readouterr().err
+
+
+def test_lines_of_workers_go_to_the_output(capsys):
+    show("[worker 1] ready\n")
+    assert capsys.readouterr().out == "[worker 1] ready\n"

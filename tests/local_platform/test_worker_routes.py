@@ -169,6 +169,14 @@ async def test_a_chunk_over_a_megabyte_is_refused(standing, client):
 
 
 @scene
+async def test_a_chunk_of_a_job_that_was_taken_away_is_not_kept(standing, client):
+    id = standing.submit()
+    standing.take("v")
+    assert (await asked(client, "POST", f"/job-stream/w/{id}?", {"output": 1}))[0] == 200
+    assert standing.store.fetch_chunks(id) == []
+
+
+@scene
 async def test_a_ping_keeps_a_job_with_its_worker(standing, client):
     id = standing.submit()
     standing.take("w")

@@ -149,6 +149,17 @@ def test_a_second_stop_does_not_wait_for_the_grace(standing):
     asyncio.run(scene())
 
 
+def test_a_worker_that_is_being_started_when_all_is_told_to_end_ends_too(standing):
+    async def scene():
+        stage = Stage(standing, SLEEP)
+        task = asyncio.create_task(stage.fleet.run(1))
+        await asyncio.sleep(0)
+        stage.fleet.stop()
+        await task
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("end", ["kill -KILL $$", SLEEP])
 def test_nothing_of_a_workers_group_is_left(standing, end):
     async def scene():
