@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from fooocus_engine.local_platform.job import State
 from fooocus_engine.local_platform.workers import Fleet, Recipe
+from tests.local_platform.process import alive
 from tests.local_platform.standing import Standing
 
 SLEEP = "exec sleep 1000"
@@ -48,14 +48,6 @@ async def running(standing, script, *, workers=1, **recipe):
     yield stage
     stage.fleet.stop()
     await task
-
-
-def alive(pid):
-    """Whether a process runs; a dead one that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_lines_of_workers_are_shown_with_their_number(standing):
@@ -153,7 +145,8 @@ def test_a_worker_that_is_being_started_when_all_is_told_to_end_ends_too(standin
     async def scene():
         stage = Stage(standing, SLEEP)
         task = asyncio.create_task(stage.fleet.run(1))
-        await asyncio.sleep(0)
+        while not standing.platform.roster.counts(set())["initializing"]:
+            await asyncio.sleep(0)
         stage.fleet.stop()
         await task
 
