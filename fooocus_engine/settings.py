@@ -58,6 +58,8 @@ class Settings:
     image_prompt_attention: str = "joint"
     # FOOOCUS_ALLOW_PRIVATE_URLS: networks that are asked though they are not public: off, on (all), or 10.0.0.0/8,…
     private_urls: tuple[IPv4Network | IPv6Network, ...] = ()
+    data_dir: Path = Path("outputs")  # FOOOCUS_DATA_DIR: databases of the doors lie under state/
+    api_key: str | None = field(default=None, repr=False)  # RUNPOD_API_KEY: of the platform, real or local
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
     def __post_init__(self) -> None:
@@ -90,8 +92,16 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
             env, "FOOOCUS_IMAGE_PROMPT_ATTENTION", IMAGE_PROMPT_ATTENTIONS, default.image_prompt_attention
         ),
         private_urls=_networks(env, "FOOOCUS_ALLOW_PRIVATE_URLS"),
+        data_dir=Path(env.get("FOOOCUS_DATA_DIR") or default.data_dir),
+        api_key=env.get("RUNPOD_API_KEY") or default.api_key,
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
+
+
+def environment_with(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's variables for a process that it starts, some set anew, or with ``None`` removed."""
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _bucket(env: Mapping[str, str]) -> Bucket | None:

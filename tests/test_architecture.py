@@ -26,8 +26,9 @@ ALLOWED: dict[str, set[str]] = {
     "types": {"errors"},
     "bucket": set(),
     "public_hosts": set(),
+    "guarded_http": {"errors", "public_hosts"},
     "settings": {"errors", "bucket"},
-    "jobs": {"errors"},
+    "jobs": {"errors", "public_hosts", "guarded_http"},
     "imaging": BASE,
     "output": {*BASE, "settings", "bucket", "public_hosts"},
     "models": {*BASE, "settings"},
@@ -37,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", "bucket", "public_hosts", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
+    "local_platform": {"errors", "settings", "public_hosts", "jobs"},
     "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
 WITH_TORCH = {

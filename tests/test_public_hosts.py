@@ -33,13 +33,15 @@ def listener():
         "255.255.255.255", "192.0.2.1", "240.0.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1",
         "2001:db8::1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",
         "2002:7f00:1::", "2002:a9fe:a9fe::1",
+        "127.8.8.8", "fc00::1", "fec0::1", "2001::1", "::ffff:127.0.0.1", "::ffff:8.8.8.8", "2002:808:808::1",
+        "64:ff9b:1::808:808",
     ],
 )  # fmt: skip
 def test_addresses_that_are_not_of_the_public_internet(address):
     assert not Guard().allows(address)
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111"])
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "64:ff9b::808:808"])
 def test_addresses_of_the_public_internet(address):
     assert Guard().allows(address)
 
@@ -62,7 +64,7 @@ def test_private_hosts_pass_where_the_settings_allow_them():
 
 
 def test_numbers_that_the_system_reads_as_loopback_are_refused():
-    for host in ("2130706433", "0x7f.1", "127.1", "localhost"):
+    for host in ("127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "localhost", "::1"):
         with pytest.raises(HostRefused):
             Guard().addresses(host, 80)
 
@@ -103,7 +105,7 @@ def test_only_the_first_few_addresses_are_tried(listener):
 
 def test_a_host_without_addresses_is_told():
     with pytest.raises(OSError, match="no address"):
-        found_at().dial("host", 1, 10)
+        found_at().addresses("host", 1)
 
 
 def test_a_connection_names_the_host_and_goes_to_its_checked_address(listener):
@@ -142,15 +144,61 @@ def first_line(server):
         return stream.readline()
 
 
-def test_cutting_a_connection_ends_a_wait_in_another_thread(listener):
-    host, port = listener.getsockname()
-    connection = GuardedConnection(host, port, ANYWHERE, timeout_s=60, tls=None)
-    connection.request("GET", "/")
-    threading.Timer(0, connection.cut).start()
-    with pytest.raises(ConnectionError):
+def connected_to(listener, guard=ANYWHERE):
+    return GuardedConnection(*listener.getsockname(), guard, timeout_s=60, tls=None)
+
+
+def test_a_wait_ends_with_the_time_of_the_whole(listener):
+    connection = connected_to(listener)
+    with pytest.raises(TimeoutError), connection.within(0.01):
+        connection.request("GET", "/")
         connection.getresponse()
     connection.close()
 
 
-def test_cutting_what_is_not_connected_does_nothing():
-    GuardedConnection("host", 1, Guard(), timeout_s=1, tls=None).cut()
+def test_an_answer_that_only_the_cut_has_ended_is_none(listener):
+    """Without a length an answer lasts until the connection ends, which the cut does too."""
+    connection = connected_to(listener)
+    with pytest.raises(TimeoutError), connection.within(0.2):
+        connection.request("GET", "/")
+        accepted, _ = listener.accept()
+        accepted.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf")
+        with connection.getresponse() as answer:
+            assert answer.read() == b"half"
+    accepted.close()
+    connection.close()
+
+
+def test_what_ends_in_time_gives_its_own_errors():
+    with pytest.raises(ConnectionRefusedError), connected_to(Nowhere()).within(60):
+        raise ConnectionRefusedError
+    with connected_to(Nowhere()).within(60):
+        pass
+
+
+class Nowhere:
+    def getsockname(self):
+        return "host", 1
+
+
+def test_a_connection_that_is_made_too_late_is_not_used(listener):
+    others = threading.enumerate()
+
+    def resolve(host, port):
+        time_is_up(others)
+        return [host]
+
+    connection = connected_to(listener, Guard(private=EVERY_NETWORK, resolve=resolve))
+    with pytest.raises(TimeoutError), connection.within(0.001):
+        connection.request("GET", "/")
+    connection.close()
+    accepted, _ = listener.accept()
+    with accepted:
+        assert accepted.recv(1) == b""
+
+
+def time_is_up(others):
+    """Return once all timers have rung that were started after ``others``."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer) and thread not in others:
+            thread.join()

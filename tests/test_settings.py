@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from fooocus_engine.bucket import Bucket, UploadSettings
-from fooocus_engine.settings import EVERY_NETWORK, BadSetting, Settings, settings_from_environment
+from fooocus_engine.settings import (
+    EVERY_NETWORK,
+    BadSetting,
+    Settings,
+    environment_with,
+    settings_from_environment,
+)
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -25,6 +31,7 @@ def test_every_variable_is_read():
             "BUCKET_SECRET_ACCESS_KEY": "secret\n", "BUCKET_NAME": "pics", "BUCKET_REGION": "auto",
             "BUCKET_PREFIX": "/a/b/", "BUCKET_KEY_TEMPLATE": "{job_id}-{file_name}", "BUCKET_ADDRESSING": "path",
             "BUCKET_CHECKSUMS": "when_supported", "BUCKET_URLS": "public", "BUCKET_URL_EXPIRY": "60",
+            "FOOOCUS_DATA_DIR": "/d", "RUNPOD_API_KEY": "k",
         }
     )  # fmt: skip
     assert found == Settings(
@@ -37,6 +44,8 @@ def test_every_variable_is_read():
         bucket=Bucket("https://store", "pics", "auto", "id", "secret"),
         uploads=UploadSettings("a/b", "{job_id}-{file_name}", "path", "when_supported", "public", 60),
         private_urls=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+        data_dir=Path("/d"),
+        api_key="k",
         slots=3,
         max_loras=7,
         preview=False,
@@ -87,6 +96,17 @@ def test_a_bucket_that_is_half_told_is_refused_without_repeating_its_keys(change
     with pytest.raises(BadSetting, match=told) as refused:
         settings_from_environment(BUCKET | changes)
     assert "hunter2" not in str(refused.value)
+
+
+def test_the_key_is_not_shown():
+    assert "secret" not in repr(settings_from_environment({"RUNPOD_API_KEY": "secret"}))
+
+
+def test_a_process_that_is_started_gets_this_ones_variables_changed(monkeypatch):
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setenv("REMOVED", "1")
+    found = environment_with({"ADDED": "2", "REMOVED": None})
+    assert (found["KEPT"], found["ADDED"], "REMOVED" in found) == ("1", "2", False)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,7 @@ from __future__ import annotations
 import http.client
 import io
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +39,7 @@ class GuardedSender:
         """
         connection = self._connection(request.url)
         try:
-            with _cut_after(self._whole_s, connection):
+            with connection.within(self._whole_s):
                 connection.connect()
                 return _exchanged(request, connection, self._answer_s)
         except (OSError, http.client.HTTPException) as error:
@@ -74,21 +72,9 @@ def _exchanged(request: AWSPreparedRequest, connection: GuardedConnection, answe
         headers=headers,
         encode_chunked=headers.get("Transfer-Encoding") == "chunked",
     )
-    answer = connection.getresponse()
-    return AWSResponse(request.url, answer.status, dict(answer.headers), _Raw(answer.read(MAX_ANSWER_BYTES)))
+    with connection.getresponse() as answer:
+        return AWSResponse(request.url, answer.status, dict(answer.headers), _Raw(answer.read(MAX_ANSWER_BYTES)))
 
 
 def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-@contextmanager
-def _cut_after(seconds: float, connection: GuardedConnection) -> Iterator[None]:
-    """End ``connection`` under whoever waits for it when the time is up."""
-    timer = threading.Timer(seconds, connection.cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

@@ -92,15 +92,17 @@ def test_an_answer_without_end_is_cut(s3):
         stored(storage(s3.bucket(endpoint_url=proxy.address), ANYWHERE), "endless")
 
 
-def test_an_answer_that_trickles_ends_with_the_time_of_the_whole(s3):
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"])
+def test_an_answer_that_trickles_ends_with_the_time_of_the_whole(s3, begun):
     def trickle(visit):
+        visit.wfile.write(begun)
         while not visit.server.released.wait(0.01):
             visit.wfile.write(b"H")
 
     with faulty_server(s3.port, trickle) as proxy:
         sender = GuardedSender(ANYWHERE, connect_s=10, answer_s=600, whole_s=0.5)
         with pytest.raises(HTTPClientError):
-            sender(AWSRequest("HEAD", proxy.address).prepare())
+            sender(AWSRequest("GET", proxy.address).prepare())
 
 
 def test_a_cancel_in_the_middle_of_an_upload_ends_it(s3):
