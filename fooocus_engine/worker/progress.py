@@ -121,7 +121,7 @@ class ProgressSender:
             return 0.0
         gap = self._interval_s
         if self._down:
-            gap = RETRY_S
+            gap = RETRY_S if self._closed_at is not None else max(gap, RETRY_S)
         elif self._updates.urgent:
             gap = min(gap, PHASE_GAP_S)
         return self._answered_at + gap - self._loop.time()
