@@ -48,6 +48,7 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.output = ""
+        self._news = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
     @property
@@ -62,6 +63,18 @@ class WorkerProcess:
         """SIGTERM, as the platform sends it: to the worker alone."""
         self.process.terminate()
 
+    async def printed(self, text: str) -> None:
+        """Wait until ``text`` is in the output.
+
+        Raises:
+            EOFError: the process ended without it.
+        """
+        while text not in self.output:
+            if self._reading.done():
+                raise EOFError(self.output)
+            self._news.clear()
+            await self._news.wait()
+
     async def exit_code(self) -> int:
         """Wait for the end of the process and of what it prints."""
         code = await self.process.wait()
@@ -72,6 +85,8 @@ class WorkerProcess:
         assert self.process.stdout is not None
         while chunk := await self.process.stdout.read(65536):
             self.output += chunk.decode(errors="replace")
+            self._news.set()
+        self._news.set()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ python -m tests.worker.scripted, in the environment of a worker.
 An input is ``{"do": [[action, value], …], "reply": any}``:
 
     steps N      one picture of N steps, each with a preview
-    hold FILE    wait until the file exists, as sampling does: looking at every moment whether the job is still wanted
+    hold FILE    be alone with the device until the file exists, looking at every moment whether the job is still wanted
     turn S       be alone with the device for S seconds
     busy S       anything else that takes S seconds, as encoding and upload do
     raise TEXT   fail with a RuntimeError
@@ -25,6 +25,8 @@ from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.jobs.turn import Turn
 from fooocus_engine.settings import settings_from_environment
 from fooocus_engine.worker.sdk import serve
+
+log = logging.getLogger("scripted")
 
 LOOK_S = 0.002
 PREVIEW = b"\x89PNG preview"
@@ -47,6 +49,7 @@ class Scripted:
     def run(self, given: Any, job: Job) -> Any:
         if not given:
             raise InvalidRequest([Problem("missing", ("body", "endpoint"), "nothing was asked for")])
+        log.info("job %s runs", job.id)
         reply: Any = given.get("reply", {"job": job.id})
         for action, value in given.get("do", ()):
             reply = self._act(action, value, job) or reply
@@ -62,10 +65,12 @@ class Scripted:
                     job.step(0, step, value, preview=PREVIEW if job.wants_preview() else None)
                 job.save_image(0)
             case "hold":
-                job.stage(Phase.PROCESSING_PROMPTS)
-                while not Path(value).exists():
-                    job.check()
-                    time.sleep(LOOK_S)
+                job.stage(Phase.LOADING_MODELS)
+                with self._turn.of(job):
+                    job.stage(Phase.PROCESSING_PROMPTS)
+                    while not Path(value).exists():
+                        job.check()
+                        time.sleep(LOOK_S)
             case "turn":
                 with self._turn.of(job):
                     began = time.monotonic()

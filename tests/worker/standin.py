@@ -66,8 +66,9 @@ class StandIn:
         self.jobs: dict[str, Job] = {}
         self.violations: list[str] = []
         self.take_faults: deque[Fault] = deque()
-        self.result_faults: dict[str, deque[Fault]] = {}
-        self.progress_faults: dict[str, deque[Fault]] = {}
+        self.result_faults: dict[str, list[Fault]] = {}
+        """Job id → what its next results meet."""
+        self.progress_faults: dict[str, list[Fault]] = {}
         self.ping_faults: deque[Fault] = deque()
         self.takes: list[float] = []
         """When each request for jobs came, in seconds of the loop."""
@@ -81,6 +82,7 @@ class StandIn:
         self._queue: deque[str] = deque()
         self._stops: list[str] = []
         self._released = asyncio.Event()
+        self._closing = False
         self._waiting: set[asyncio.Future[None]] = set()
 
     @asynccontextmanager
@@ -95,6 +97,8 @@ class StandIn:
             yield self
         finally:
             self.release()
+            self._closing = True
+            self._tell()
             await runner.cleanup()
 
     # What a test does
@@ -116,8 +120,9 @@ class StandIn:
         self._tell()
 
     def release(self) -> None:
-        """Let go of every request that hangs, and of those to come."""
+        """Let go of every request that hangs now."""
         self._released.set()
+        self._released = asyncio.Event()
 
     async def until(self, happened: Callable[[], Any]) -> None:
         """Wait until ``happened`` is true.
@@ -191,7 +196,7 @@ class StandIn:
         self._tell()
         faults = (self.progress_faults if progress else self.result_faults).get(job.id)
         if faults:
-            return await self._faulty(request, faults.popleft())
+            return await self._faulty(request, faults.pop(0))
         if progress:
             self._take_progress(job, body["output"])
         else:
@@ -254,7 +259,7 @@ class StandIn:
         """Hold a request until there is something to tell, or its time is over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._hold_s
-        while not ready() and (rest := until - loop.time()) > 0 and not self._released.is_set():
+        while not ready() and (rest := until - loop.time()) > 0 and not self._closing:
             waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.add(waiter)
             await asyncio.wait([waiter], timeout=rest)

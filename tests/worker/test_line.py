@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import aiohttp
 import pytest
@@ -84,8 +85,12 @@ def test_after_a_broken_connection_a_new_one_is_made():
 
 
 def test_a_platform_that_is_not_there_is_a_line_that_is_down():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
     async def run():
-        line = Line(aiohttp.ClientSession, "http://127.0.0.1:9/done/$ID?", "j1")
+        line = Line(aiohttp.ClientSession, f"http://127.0.0.1:{port}/done/$ID?", "j1")
         with pytest.raises(LineDown, match="ClientConnectorError"):
             await line.post(UPDATE)
         await line.close()
