@@ -248,11 +248,10 @@ def test_an_answer_without_a_job_is_asked_again_and_not_a_thousand_times_a_secon
     async def scenario(platform):
         await platform.until(lambda: platform.polling)
         before = len(platform.takes)
-        platform.take_faults.extend(TAKE_FAULTS)
-        platform.submit("before faults", input={"do": [["steps", 3]]})  # answers the poll that is open
+        platform.spoil_takes(*TAKE_FAULTS)
         await platform.until(lambda: not platform.take_faults)
         platform.submit("after faults", input={"do": [["steps", 3]]})
-        await platform.ended("before faults", "after faults")
+        await platform.ended("after faults")
         return platform.takes[before : before + len(TAKE_FAULTS)]
 
     takes = play(scenario)
@@ -262,7 +261,8 @@ def test_an_answer_without_a_job_is_asked_again_and_not_a_thousand_times_a_secon
 
 def test_a_worker_that_is_told_to_wait_comes_back(play):
     async def scenario(platform):
-        platform.take_faults.append(429)
+        platform.spoil_takes(429)
+        await platform.until(lambda: not platform.take_faults)
         job = platform.submit("after 429", input={"do": [["steps", 3]]})
         await platform.ended("after 429")
         return job

@@ -93,7 +93,7 @@ def test_a_batch_with_a_job_without_id_ends_the_sdk_and_the_process_with_it(tmp_
 
     async def scenario():
         async with started(tmp_path) as (platform, process):
-            platform.take_faults.append('[{"input": {}}]')
+            platform.spoil_takes('[{"input": {}}]')
             await platform.until(lambda: not platform.take_faults)
             return process, await process.exit_code()
 

@@ -18,7 +18,7 @@ from aiohttp import web
 
 LIMIT_BYTES = 10_000_000  # of a result (platform.md §10)
 BODY_BYTES = 64_000_000  # read at all
-PATIENCE_S = 240.0  # after which a test that waits fails; generous, for slow machines
+PATIENCE_S = 240.0  # after which a wait fails unless told otherwise; generous, for slow machines
 MISSED_PINGS = 3  # in a row that do not tell a running job, until it is handed out again
 RETRIES = 1
 
@@ -62,7 +62,7 @@ class Job:
 class StandIn:
     """One endpoint. Everything runs on the loop that ``served`` was entered on."""
 
-    def __init__(self, *, hold_s: float = 20.0, lease: bool = False) -> None:
+    def __init__(self, *, hold_s: float = 20.0, lease: bool = False, patience_s: float = PATIENCE_S) -> None:
         self.jobs: dict[str, Job] = {}
         self.violations: list[str] = []
         self.take_faults: deque[Fault] = deque()
@@ -79,6 +79,7 @@ class StandIn:
         self.port = 0
         self._hold_s = hold_s
         self._lease = lease
+        self._patience_s = patience_s
         self._queue: deque[str] = deque()
         self._stops: list[str] = []
         self._released = asyncio.Event()
@@ -119,6 +120,11 @@ class StandIn:
         self._queue = deque(other for other in self._queue if other != id)
         self._tell()
 
+    def spoil_takes(self, *faults: Fault) -> None:
+        """Answer the next requests for jobs with these; one that is held open is answered with 204 first."""
+        self.take_faults.extend(faults)
+        self._tell()
+
     def release(self) -> None:
         """Let go of every request that hangs now."""
         self._released.set()
@@ -128,9 +134,9 @@ class StandIn:
         """Wait until ``happened`` is true.
 
         Raises:
-            TimeoutError: it is not, after minutes.
+            TimeoutError: it is not, after the patience of this stand-in.
         """
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self._patience_s):
             while not happened():
                 waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._waiting.add(waiter)
