@@ -18,10 +18,13 @@ def test_every_variable_is_read():
             "FOOOCUS_MODELS_DIR": "/m", "FOOOCUS_OUTPUTS_DIR": "/o", "FOOOCUS_DEVICE": "CPU",
             "FOOOCUS_DTYPE": "float16", "FOOOCUS_PRESET": "anime", "FOOOCUS_STORAGE": "folder", "FOOOCUS_SLOTS": "3",
             "FOOOCUS_MAX_LORAS": "7", "PREVIEW": "off", "FOOOCUS_PREVIEW_INTERVAL": "0.5",
-            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate",
+            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate", "FOOOCUS_PROGRESS_INTERVAL": "2",
+            "FOOOCUS_MIN_FREE_GB": "3",
         }
     )  # fmt: skip
-    assert found == Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate")
+    assert found == Settings(
+        Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, 2.0, 3.0, "separate"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,8 @@ def test_every_variable_is_read():
         ("FOOOCUS_IMAGE_PROMPT_ATTENTION", "none", "joint, separate"),
         ("FOOOCUS_MAX_LORAS", "many", "from 0 to 100"),
         ("FOOOCUS_PREVIEW_INTERVAL", "nan", "from 0 to 3600"),
+        ("FOOOCUS_PROGRESS_INTERVAL", "-1", "from 0 to 3600"),
+        ("FOOOCUS_MIN_FREE_GB", "1001", "from 0 to 1000"),
         ("PREVIEW", "maybe", "on, off"),
     ],
 )
