@@ -42,6 +42,8 @@ class Job:
     posts: int = 0
     """Attempts to deliver a result, the refused ones included."""
     missed: int = 0
+    told_to_stop: bool = False
+    """The worker has heard of the cancel."""
 
     @property
     def over(self) -> bool:
@@ -188,6 +190,8 @@ class StandIn:
         if not self._stops:
             return web.Response(status=204)
         ids, self._stops = self._stops, []
+        for job in (self.jobs[id] for id in ids if id in self.jobs):
+            job.told_to_stop = True
         return web.json_response({"jobsToStop": ids})
 
     async def _done(self, request: web.Request) -> web.StreamResponse:
@@ -211,14 +215,14 @@ class StandIn:
         return web.json_response({})
 
     def _take_progress(self, job: Job, update: dict[str, Any]) -> None:
-        if job.state != "running":
+        if job.state != "running" and (job.told_to_stop or job.state != "cancelled"):
             self._violated(f"progress of {job.id}, which is {job.state}")
         job.progress.append(update)
         job.arrivals.append(asyncio.get_running_loop().time())
 
     def _take_result(self, job: Job, body: dict[str, Any], size: int) -> None:
-        if job.state == "cancelled":
-            self._violated(f"a result of {job.id}, which is cancelled")
+        if job.told_to_stop and job.state == "cancelled":
+            self._violated(f"a result of {job.id}, which was to be stopped")
         if size > LIMIT_BYTES:
             self._violated(f"a result of {size} bytes for {job.id}")
         self.stop_pods += bool(body.get("stopPod"))
