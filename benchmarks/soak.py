@@ -92,7 +92,7 @@ def mixed(jobs: int) -> Iterator[dict[str, Any]]:
         picture(128, 2, performance_selection="Lightning"),
         picture(64, 2, sharpness=31),  # out of range
         picture(96, 2, style_selections=["Fooocus V2"]),
-        picture(64, 60, **CANCELLED),
+        picture(64, 200, **CANCELLED),
         {"endpoint": "all-models"},
         {"endpoint": "nothing"},
     )
