@@ -1,8 +1,9 @@
 """Many mixed jobs through one worker: python -m benchmarks.soak [--jobs N]
 
-The deployed worker with the shipped model, against a platform on loopback: pictures of several sizes and formats, few-step
-LoRAs, bad requests, lists, cancels. Printed is what grows: resident memory per job after the first 50, open files,
-threads, temporary files. Ends with status 1 if a job has no end, the platform's rules were broken or a file was left.
+The deployed worker with the shipped model, against a platform on loopback: pictures of several sizes and formats,
+few-step LoRAs, bad requests, lists, cancels. Printed is what grows: resident memory per job after the first 50, open
+files, threads, temporary files. Ends with status 1 if a job has no end, the platform's rules were broken or a file was
+left.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.worker.process import ROOT, environment, worker
 from tests.worker.standin import StandIn
 
 FIRST = 50  # jobs whose growth is warming up
+HOLD_S = 3.0  # the worker leaves when its open request is answered
 AHEAD = 3  # jobs queued at a time
 PICTURE: dict[str, Any] = {"endpoint": "text-to-image", "preset": "starter", "prompt": "a red cat"}
 CANCELLED = {"prompt": "a job that is given up"}
@@ -110,18 +112,20 @@ async def soaked(jobs: int) -> Outcome:
     """Send the jobs, a few ahead; look at the worker after each."""
     samples = []
     with tempfile.TemporaryDirectory() as home:
-        async with StandIn(hold_s=3).served() as platform:
-            async with worker((str(ROOT / "handler.py"),), environment(platform.port, Path(home))) as process:
-                waiting: list[str] = []
-                for number, given in enumerate(mixed(jobs), start=1):
-                    waiting.append(platform.submit(f"j{number}", input=given).id)
-                    if len(waiting) >= AHEAD:
-                        await _end(platform, waiting.pop(0))
-                        samples.append(_sample(number, process.pid))
-                for id in waiting:
-                    await _end(platform, id)
-                process.terminate()
-                code = await process.exit_code()
+        async with (
+            StandIn(hold_s=HOLD_S).served() as platform,
+            worker((str(ROOT / "handler.py"),), environment(platform.port, Path(home))) as process,
+        ):
+            waiting: list[str] = []
+            for number, given in enumerate(mixed(jobs), start=1):
+                waiting.append(platform.submit(f"j{number}", input=given).id)
+                if len(waiting) >= AHEAD:
+                    await _end(platform, waiting.pop(0))
+                    samples.append(_sample(number, process.pid))
+            for id in waiting:
+                await _end(platform, id)
+            process.terminate()
+            code = await process.exit_code()
         left = [str(path.relative_to(home)) for path in Path(home).rglob("*") if path.is_file()]
     states = [job.state for job in platform.jobs.values()]
     counts = {state: states.count(state) for state in set(states)}

@@ -126,7 +126,8 @@ def test_a_result_waits_while_the_line_is_known_to_be_down(play):
 
 def test_progress_rises_and_is_over_before_the_result(play):
     async def scenario(platform):
-        jobs = [platform.submit(f"p{n}", input={"do": [["steps", 20], ["busy", 0.01], ["steps", 20]]}) for n in range(16)]
+        do = {"do": [["steps", 20], ["busy", 0.01], ["steps", 20]]}
+        jobs = [platform.submit(f"p{number}", input=do) for number in range(16)]
         await platform.ended(*(job.id for job in jobs))
         return jobs
 

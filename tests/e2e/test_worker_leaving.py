@@ -16,13 +16,15 @@ HOLD_S = 3.0  # a worker that leaves waits for an open poll, in case it brings a
 @asynccontextmanager
 async def started(home, **settings):
     """A stand-in, and a worker that polls it."""
-    async with StandIn(hold_s=HOLD_S).served() as platform:
-        async with worker(SCRIPTED, environment(platform.port, home, **settings)) as process:
-            try:
-                await platform.until(lambda: platform.polling)
-                yield platform, process
-            except TimeoutError:
-                pytest.fail(process.output)
+    async with (
+        StandIn(hold_s=HOLD_S).served() as platform,
+        worker(SCRIPTED, environment(platform.port, home, **settings)) as process,
+    ):
+        try:
+            await platform.until(lambda: platform.polling)
+            yield platform, process
+        except TimeoutError:
+            pytest.fail(process.output)
 
 
 def in_order(platform, process, code):

@@ -1,7 +1,7 @@
 """A small platform on loopback: the worker's routes of platform.md §4, with faults that a test scripts.
 
-Strict: what a worker must never do is kept in ``violations``. Not durable, and for one worker. Only benchmarks and tests
-use it; clients have `local_platform`.
+Strict: what a worker must never do is kept in ``violations``. Not durable, and for one worker. Only benchmarks and
+tests use it; clients have `local_platform`.
 """
 
 from __future__ import annotations
