@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fooocus_engine.errors import EngineError, JobCanceled, reply_fields
-from fooocus_engine.jobs.events import Canceled, Failed
+from fooocus_engine.jobs.events import Canceled, Event, Failed
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.progress import ProgressSender
@@ -74,14 +74,14 @@ class Adapter:
         """What the SDK posts for the job as the platform ``delivered`` it. Raises nothing but its own cancellation."""
         self._taking.begin()
         try:
-            reply = await self._shared(str(delivered["id"]), delivered.get("input"))  # batches may lack the input
+            reply = await self._shared(delivered)
         except Exception as error:
             log.exception("a job failed outside the engine")
             reply = failure(error)
         return dict(reply) if isinstance(reply, dict) else reply  # the SDK takes keys out of what it gets
 
-    async def _shared(self, job_id: str, given: Any) -> Any:
-        running = self._running.get(job_id) or self._begin(job_id, {} if given is None else given)
+    async def _shared(self, delivered: dict[str, Any]) -> Any:
+        running = self._running.get(str(delivered["id"])) or self._begin(delivered)
         try:
             return await asyncio.shield(running.reply)
         except asyncio.CancelledError:
@@ -91,20 +91,21 @@ class Adapter:
             await _let_go(running.reply)
             raise
 
-    def _begin(self, job_id: str, given: Any) -> Running:
+    def _begin(self, delivered: dict[str, Any]) -> Running:
+        job_id, given = str(delivered["id"]), delivered.get("input")  # a job of a batch may lack it
         progress = self._open_progress(job_id) if self._open_progress else None
         job = self._job(job_id, progress)
-        running = Running(job, progress, asyncio.create_task(self._work(job, progress, given)))
-        self._running[job_id] = running
-        running.reply.add_done_callback(lambda done: self._running.pop(job_id))
+        work = asyncio.create_task(self._work(job, progress, {} if given is None else given))
+        work.add_done_callback(lambda done: self._running.pop(job_id))
+        running = self._running[job_id] = Running(job, progress, work)
         return running
 
     def _job(self, job_id: str, progress: ProgressSender | None) -> Job:
-        if progress is None:
-            return Job(job_id, lambda event: None, preview_interval_s=None)
         settings = self._settings
-        interval = max(settings.preview_interval_s, settings.progress_interval_s) if settings.preview else None
-        return Job(job_id, progress.sink, preview_interval_s=interval)
+        interval = max(settings.preview_interval_s, settings.progress_interval_s)
+        wanted = progress is not None and settings.preview
+        sink = progress.sink if progress is not None else _unheard
+        return Job(job_id, sink, preview_interval_s=interval if wanted else None)
 
     async def _work(self, job: Job, progress: ProgressSender | None, given: Any) -> Any:
         reply = await asyncio.get_running_loop().run_in_executor(self._threads, self._reply, given, job)
@@ -132,6 +133,10 @@ class Adapter:
                 self._broken.set()
                 self._taking.leave()
             return failure(error)
+
+
+def _unheard(event: Event) -> None:
+    """Where nobody listens."""
 
 
 def _tell(error: Exception, job: Job) -> None:
