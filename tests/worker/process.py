@@ -63,17 +63,18 @@ class WorkerProcess:
         """SIGTERM, as the platform sends it: to the worker alone."""
         self.process.terminate()
 
-    async def printed(self, text: str) -> None:
-        """Wait until ``text`` is in the output.
+    async def printed(self, *texts: str) -> str:
+        """Wait until one of ``texts`` is in the output; the one that is.
 
         Raises:
             EOFError: the process ended without it.
         """
-        while text not in self.output:
+        while not (found := [text for text in texts if text in self.output]):
             if self._reading.done():
                 raise EOFError(self.output)
             self._news.clear()
             await self._news.wait()
+        return found[0]
 
     async def exit_code(self) -> int:
         """Wait for the end of the process and of what it prints."""
