@@ -55,11 +55,6 @@ def play(loop, running):
     return played
 
 
-def runs(process, id):
-    """How often the engine ran a job."""
-    return process.output.count(f"job {id} runs")
-
-
 RESULT_FAULTS = {
     "nothing": [],
     "400": [400],
@@ -169,14 +164,19 @@ def test_a_job_without_input_that_comes_alone_is_refused_by_the_sdk_and_given_up
     assert {other.state for other in others} == {"completed"}
 
 
-def test_a_job_delivered_twice_is_run_once_and_answered_twice(play, running):
+def test_a_job_delivered_twice_is_run_once_and_answered_twice(play, running, tmp_path):
+    process = running[1]
+    begun = '{"requestId": "twice", "message": "Started."'
+
     async def scenario(platform):
-        job = platform.submit("twice", deliveries=2, input={"do": [["steps", 3]]})
+        job = platform.submit("twice", deliveries=2, input={"do": [["hold", str(tmp_path / "released")]]})
+        await platform.until(lambda: process.output.count(begun) == 2)
+        (tmp_path / "released").touch()
         await platform.until(lambda: job.posts == 2)
         return job
 
     job = play(scenario)
-    assert (job.taken, job.state, runs(running[1], "twice")) == (2, "completed", 1)
+    assert (job.taken, job.state, process.output.count("job twice runs")) == (2, "completed", 1)
 
 
 def test_a_reply_that_the_platform_would_lose_fails_naming_what_can_be_changed(play):
