@@ -55,7 +55,7 @@ def test_the_recipe_of_make_run_is_the_one_that_is_tested_here():
 def test_the_example_job_stores_a_picture_and_prints_its_path(tmp_path):
     done = run(tmp_path)
     assert stored(tmp_path, done).startswith(b"\x89PNG")
-    assert re.search(r"ready after [\d.]+ s: imports [\d.]+ s, models [\d.]+ s", done.stdout)
+    assert len(re.findall(r"ready after [\d.]+ s: SDK [\d.]+ s, engine [\d.]+ s, models [\d.]+ s\n", done.stdout)) == 1
     assert re.findall("loading base (\\S+)", done.stdout) == ["tiny_sdxl.safetensors"]
 
 
