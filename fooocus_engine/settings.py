@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from fooocus_engine.errors import EngineError
@@ -13,6 +14,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 IMAGE_PROMPT_ATTENTIONS = ("joint", "separate")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 MAX_SLOTS = 16
+ON, OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
+EVERY_NETWORK = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class BadSetting(EngineError):
@@ -35,6 +38,8 @@ class Settings:
     preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
     # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
     image_prompt_attention: str = "joint"
+    # FOOOCUS_ALLOW_PRIVATE_URLS: networks that are asked though they are not public: off, on (all), or 10.0.0.0/8,…
+    private_urls: tuple[IPv4Network | IPv6Network, ...] = ()
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
 
@@ -59,6 +64,7 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         image_prompt_attention=_choice(
             env, "FOOOCUS_IMAGE_PROMPT_ATTENTION", IMAGE_PROMPT_ATTENTIONS, default.image_prompt_attention
         ),
+        private_urls=_networks(env, "FOOOCUS_ALLOW_PRIVATE_URLS"),
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
     )
 
@@ -90,8 +96,18 @@ def _whole_number(env: Mapping[str, str], name: str, default: int, limits: tuple
 
 def _switch(env: Mapping[str, str], name: str, default: bool) -> bool:
     text = (env.get(name) or ("on" if default else "off")).lower()
-    if text in ("on", "true", "1", "yes"):
+    if text in ON:
         return True
-    if text in ("off", "false", "0", "no"):
+    if text in OFF:
         return False
     raise BadSetting(f"{name} is {text!r}; allowed: on, off")
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    text = (env.get(name) or "off").lower()
+    if text in ON or text in OFF:
+        return EVERY_NETWORK if text in ON else ()
+    try:
+        return tuple(ip_network(network.strip()) for network in text.split(","))
+    except ValueError:
+        raise BadSetting(f"{name} is {text!r}; allowed: on, off, or networks as 10.0.0.0/8,fd00::/8") from None

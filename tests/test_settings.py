@@ -1,10 +1,11 @@
 """Settings from a given environment."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from fooocus_engine.settings import BadSetting, Settings, settings_from_environment
+from fooocus_engine.settings import EVERY_NETWORK, BadSetting, Settings, settings_from_environment
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -18,10 +19,18 @@ def test_every_variable_is_read():
             "FOOOCUS_MODELS_DIR": "/m", "FOOOCUS_OUTPUTS_DIR": "/o", "FOOOCUS_DEVICE": "CPU",
             "FOOOCUS_DTYPE": "float16", "FOOOCUS_PRESET": "anime", "FOOOCUS_STORAGE": "folder", "FOOOCUS_SLOTS": "3",
             "FOOOCUS_MAX_LORAS": "7", "PREVIEW": "off", "FOOOCUS_PREVIEW_INTERVAL": "0.5",
-            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate",
+            "FOOOCUS_IMAGE_PROMPT_ATTENTION": "separate", "FOOOCUS_ALLOW_PRIVATE_URLS": "10.0.0.0/8, fd00::/8",
         }
     )  # fmt: skip
-    assert found == Settings(Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate")
+    networks = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    assert found == Settings(
+        Path("/m"), Path("/o"), "cpu", "float16", "anime", "folder", 3, 7, False, 0.5, "separate", networks
+    )
+
+
+@pytest.mark.parametrize(("value", "networks"), [("on", EVERY_NETWORK), ("off", ()), ("", ())])
+def test_private_addresses_are_allowed_as_a_whole_or_not_at_all(value, networks):
+    assert settings_from_environment({"FOOOCUS_ALLOW_PRIVATE_URLS": value}).private_urls == networks
 
 
 @pytest.mark.parametrize(
@@ -36,6 +45,7 @@ def test_every_variable_is_read():
         ("FOOOCUS_MAX_LORAS", "many", "from 0 to 100"),
         ("FOOOCUS_PREVIEW_INTERVAL", "nan", "from 0 to 3600"),
         ("PREVIEW", "maybe", "on, off"),
+        ("FOOOCUS_ALLOW_PRIVATE_URLS", "10.0.0.7/8", "on, off, or networks"),
     ],
 )
 def test_a_bad_value_is_named_with_what_is_allowed(name, value, allowed):
