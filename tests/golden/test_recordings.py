@@ -29,7 +29,7 @@ CHOSEN = {
     "E0_unet_vae_plain": r".",
     "E_unet_features": r"plain|merge|freeu|control|ip/",
     "F_vae_upscaler": r"plain|preview|upscale",
-    "G_image_ops": r"canny",
+    "G_image_ops": r"canny|resize|resample|hwc3|shape_ceil|size_info",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",
     "H3_image_inputs": r"(image_prompt_two|image_prompt_cfg1|faceswap_skip)$",
