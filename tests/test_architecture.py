@@ -44,6 +44,7 @@ WITH_TORCH = {
     "endpoints/resources.py",
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
+    "endpoints/generate/canvas.py",
     "endpoints/generate/encoders.py",
     "prompts/expansion.py",
 }
