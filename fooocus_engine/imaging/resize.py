@@ -68,7 +68,10 @@ def shape_ceil(width: float, height: float) -> int:
 
 
 def fitted_size(size: Size, shape: int) -> Size:
-    """The size near that ratio whose ``shape_ceil`` is ``shape``, its sides multiples of 64; ``size`` if it has it."""
+    """``size`` if its ``shape_ceil`` is ``shape``, else sides of about that ratio that are multiples of 64 and have it.
+
+    For some ratios the search goes in a circle; it then ends near ``shape`` (image.md §1, set_shape_ceil).
+    """
     width, height = size
     for _ in range(ROUNDS):
         current = shape_ceil(width, height)

@@ -236,14 +236,20 @@ def latent_tolerance(record: Record) -> dict[str, float]:
 def picture_errors(record: Record, picture: np.ndarray[Any, Any], index: int) -> Iterator[float]:
     levels = record.group.tolerance["image_uint8_max"]
     for name in record.png:
-        if name == f"image{index}":
-            yield picture_error(picture, record.picture(name), levels=levels)
-        elif crop := re.fullmatch(rf"image{index}_crop_(\d+)_(\d+)_(\d+)", name):
-            top, left, side = map(int, crop.groups())
-            yield picture_error(picture[top : top + side, left : left + side], record.picture(name), levels=levels)
+        if name == f"image{index}" or name.startswith(f"image{index}_crop"):
+            yield picture_error(part(picture, name), record.picture(name), levels=levels)
     for name in record.outputs:
         if block := re.fullmatch(rf"image{index}_blockmean(\d+)", name):
             pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
             means = F.avg_pool2d(pixels, int(block[1])).permute(0, 2, 3, 1)
             expected = record.output(name)
             yield tensor_error(means.reshape(expected.shape), expected, absolute=BLOCK_LEVELS)
+
+
+def part(picture: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """What is recorded of ``picture`` under ``name``: all of it, or a square that the name tells."""
+    crop = re.fullmatch(r"image\d+_crop_(\d+)_(\d+)_(\d+)", name)
+    if crop is None:
+        return picture
+    top, left, side = map(int, crop.groups())
+    return picture[top : top + side, left : left + side]

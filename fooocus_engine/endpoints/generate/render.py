@@ -137,7 +137,7 @@ def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage
 
 
 def beginning(job: Job, prepared: Prepared, previews: PreviewsOf | None) -> Begin:
-    """Tells ``job`` that a picture begins, and of its steps; ``previews`` draws those that are wanted, ``None`` none."""
+    """Tells ``job`` of a picture's beginning and steps. ``previews`` draws those that are wanted; ``None``: none."""
 
     def begin(number: int) -> OnStep:
         job.start_image(number)
