@@ -57,10 +57,25 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png(width: int, height: int, data: bytes, *, channels: int = 3, exif: bytes = b"") -> bytes:
+    """A PNG of that size, its compressed ``data`` taken as they are."""
+    header = struct.pack(">IIBBBBB", width, height, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+    said = chunk(b"eXIf", exif) if exif else b""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + said + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
 def announced(width: int, height: int) -> bytes:
     """A PNG whose header promises much and whose data hold nothing."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return png(width, height, zlib.compress(b""))
+
+
+def see_through(width: int, height: int) -> bytes:
+    """A PNG of one transparent colour that was held on its side, made without having its pixels."""
+    packer, row = zlib.compressobj(1), b"\0" + bytes((*RED, 128)) * width
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return png(width, height, data, channels=4, exif=exif.tobytes().removeprefix(b"Exif\0\0"))
 
 
 def tiled_tiff(side: int) -> bytes:
