@@ -161,3 +161,34 @@ def test_a_refusal_shortens_what_was_given():
     with pytest.raises(InvalidRequest) as refused:
         uov_asked({"input_image": ["x" * 5000]})
     assert len(str(reply_fields(refused.value))) < 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "meaning"),
+    [
+        ({"uov_method": "Upscale (2x)", "async_process": "True"}, {"async_process": True}),
+        ({"uov_method": "Vary (Subtle)", "style": "SAI Anime,Fooocus V2"}, {"uov_method": Method.VARY_SUBTLE}),
+        ({"uov_method": "Vary (Strong)", "style_selections": '["SAI Anime"]'}, {"style_selections": ("SAI Anime",)}),
+        (
+            {"uov_method": "Upscale (Custom)", "upscale_value": "2.5", "advanced_params": "", "loras": ""},
+            {"upscale_value": 2.5, "uov_method": Method.UPSCALE_CUSTOM},
+        ),
+        ({"uov_method": "Upscale (1.5x)", "loras": '[{"model_name": "a.safetensors"}]'}, {"upscale_value": 1.0}),
+    ],
+)
+def test_a_documented_request_means_what_is_documented(fields, meaning):
+    request = uov_asked({"input_image": IMAGE, **fields})
+    assert {name: getattr(request, name) for name in meaning} == meaning
+
+
+@pytest.mark.parametrize(
+    ("fields", "loc"),
+    [
+        ({"uov_method": "Upscale (3x)"}, ("uov_method",)),
+        ({"loras": "abc"}, ("loras",)),
+        ({"advanced_params": "zz"}, ("advanced_params",)),
+        ({"advanced_params": '{"canny_low_threshold": 0}'}, ("advanced_params", "canny_low_threshold")),
+    ],
+)
+def test_a_request_that_must_be_refused_is_refused_at_the_documented_place(fields, loc):
+    assert problem(input_image=IMAGE, **fields).loc == ("body", *loc)
