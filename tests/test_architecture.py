@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": {*BASE, "models"},
     "conditioning": {*BASE, "models"},
     "sampling": {*BASE, "models"},
-    "endpoints": {*BASE, "settings", "bucket", "public_hosts", *CAPABILITIES},
+    "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
     "local_platform": {"errors", "settings", "public_hosts", "jobs"},
@@ -47,6 +47,7 @@ WITH_TORCH = {
     "endpoints/resources.py",
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
+    "endpoints/generate/canvas.py",
     "endpoints/generate/encoders.py",
     "prompts/expansion.py",
 }
