@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from fooocus_engine.engine import Engine
+from fooocus_engine.errors import JobCanceled
+from fooocus_engine.jobs.events import Event, Step
 from fooocus_engine.jobs.job import Job
-from tests.e2e.asking import ask, pictures, silent, stored
+from tests.e2e.asking import PLAIN, ask, pictures, silent, stored
 from tests.golden.records import OWN_RECORDS
 from tests.golden.workbench import BASE, Workbench
 
 SMALL = {"base_model_name": BASE, "aspect_ratios_selection": "64*64"}
 CHANGES: dict[str, dict[str, Any]] = {
+    "lora": {"performance_selection": "Lightning"},
+    "lcm": {"performance_selection": "Extreme Speed"},
+    "hyper": {"performance_selection": "Hyper-SD"},
     "freeu": {"advanced_params": {"overwrite_step": 4, "freeu_enabled": True, "freeu_b1": 1.4}},
     "expansion": {"style_selections": ["Fooocus V2"]},
 }
@@ -41,3 +46,27 @@ def test_the_parameters_of_a_reply_make_the_picture_again(engine):
     again = engine.run(first["params"] | {"endpoint": "text-to-image"}, Job("job", silent))
     assert stored(again) == stored(first)
     assert again["params"] == first["params"]
+
+
+class Cancelling:
+    """Gives the job up at a step, and counts what it still hears of."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.job, self.later = at, None, []
+
+    def __call__(self, event: Event) -> None:
+        if self.job and self.job.canceled:
+            self.later.append(event)
+        if isinstance(event, Step) and event.step == self.at and self.job:
+            self.job.cancel()
+
+
+def test_a_cancel_is_heard_within_a_step_and_leaves_nothing_behind(engine):
+    before = pictures(ask(engine, **SMALL))[0]
+    sink = Cancelling(at=1)
+    sink.job = Job("job", sink)
+    changed = {"performance_selection": "Lightning", "advanced_params": {"freeu_enabled": True}}
+    with pytest.raises(JobCanceled):
+        engine.run(PLAIN | SMALL | changed, sink.job)
+    assert [event for event in sink.later if isinstance(event, Step)] == []
+    assert np.array_equal(pictures(ask(engine, **SMALL))[0], before)

@@ -69,9 +69,6 @@ def test_a_drawn_seed_is_told_and_makes_the_picture_again(engine):
 
 
 CHANGES = {
-    "lora": {"performance_selection": "Lightning"},
-    "lcm": {"performance_selection": "Extreme Speed"},
-    "hyper": {"performance_selection": "Hyper-SD"},
     "edm": {"advanced_params": {"overwrite_step": 4, "scheduler_name": "edm_playground_v2.5"}},
     "negative": {"negative_prompt": "dark"},
     "clip skip": {"advanced_params": {"overwrite_step": 4, "clip_skip": 1}},
@@ -135,30 +132,6 @@ def test_a_run_without_finite_numbers_is_an_error_that_names_the_combination(eng
     advanced = {"overwrite_step": 4, "sampler_name": "tcd", "scheduler_name": "karras"}
     with pytest.raises(EngineError, match=r"tcd.*karras"):
         ask(engine, advanced_params=advanced)
-
-
-class Cancelling:
-    """Gives the job up at a step, and counts what it still hears of."""
-
-    def __init__(self, at: int) -> None:
-        self.at, self.job, self.later = at, None, []
-
-    def __call__(self, event: Event) -> None:
-        if self.job and self.job.canceled:
-            self.later.append(event)
-        if isinstance(event, Step) and event.step == self.at and self.job:
-            self.job.cancel()
-
-
-def test_a_cancel_is_heard_within_a_step_and_leaves_nothing_behind(engine):
-    before = pictures(ask(engine))[0]
-    sink = Cancelling(at=1)
-    sink.job = Job("job", sink)
-    changed = {"performance_selection": "Lightning", "advanced_params": {"freeu_enabled": True}}
-    with pytest.raises(JobCanceled):
-        engine.run(PLAIN | changed, sink.job)
-    assert [event for event in sink.later if isinstance(event, Step)] == []
-    assert np.array_equal(pictures(ask(engine))[0], before)
 
 
 def test_progress_never_falls_and_the_end_is_left_to_who_sends_the_reply(engine):

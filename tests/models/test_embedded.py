@@ -9,24 +9,15 @@ import torch
 from torch import Tensor
 
 from fooocus_engine.models.catalogue import EMBEDDED, Catalogue
-from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import ModelStore
-from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_file
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
 
 MOST_BYTES = 24_000_000
 STARTER = "starter_sdxl.safetensors"
-LORAS = (
-    "sdxl_hyper_sd_4step_lora.safetensors",
-    "sdxl_lcm_lora.safetensors",
-    "sdxl_lightning_4step_lora.safetensors",
-    "starter_outline_style.safetensors",
-)
 TOLD = (
     "text_encoder.json",
     "text_encoder_2.json",
@@ -35,20 +26,9 @@ TOLD = (
     "unet.json",
     "vae.json",
 )
-PREVIEW, TOWER = "vae_approx/xlvaeapp.pth", "clip_vision/clip_vision_vit_h.safetensors"
-CONTROL, ADAPTER, NEGATIVE = (
-    f"controlnet/{name}"
-    for name in (
-        "control-lora-canny-rank128.safetensors",
-        "ip-adapter-plus_sdxl_vit-h.bin",
-        "fooocus_ip_negative.safetensors",
-    )
-)
-WEIGHTS = (
-    f"checkpoints/{STARTER}", *(f"loras/{name}" for name in LORAS), PREVIEW, TOWER, CONTROL, ADAPTER, NEGATIVE,
-    "upscale_models/fooocus_upscaler_s409985e5.bin",
-)  # fmt: skip
-COMPANIONS = (*(f"checkpoints/starter_sdxl/{name}" for name in TOLD), "clip_vision/clip_vision_vit_h/vision.json")
+PREVIEW = "vae_approx/xlvaeapp.pth"
+WEIGHTS = (f"checkpoints/{STARTER}", PREVIEW, "upscale_models/fooocus_upscaler_s409985e5.bin")
+COMPANIONS = tuple(f"checkpoints/starter_sdxl/{name}" for name in TOLD)
 CPU = (torch.device("cpu"), torch.float32)
 
 
@@ -99,24 +79,6 @@ def test_the_checkpoint_is_told_all_that_tensors_cannot_tell(base):
     assert base.text.clip_l.tokenizer is not None
 
 
-@pytest.mark.parametrize("name", LORAS)
-def test_every_weight_of_a_lora_finds_its_place(store, name):
-    with store.prepared(ModelChoice(STARTER, loras=((name, 1.0),))) as prepared:
-        assert prepared.warnings == ()
-
-
 def test_the_preview_decoder_makes_a_picture_of_a_latent():
     preview = PreviewDecoder.load(EMBEDDED / PREVIEW, *CPU)
     assert preview.render(torch.zeros(1, 4, 24, 24)).size == (48, 48)
-
-
-def test_the_control_lora_makes_a_network_upon_the_checkpoint(base):
-    network = ControlNetwork.upon(base, ControlLora.load(EMBEDDED / CONTROL, *CPU))
-    assert network.own
-
-
-def test_the_image_prompt_adapter_fits_the_tower_and_the_checkpoint(base):
-    tower, adapter = VisionTower.load(EMBEDDED / TOWER, *CPU), load_adapter(EMBEDDED / ADAPTER, *CPU)
-    require_fit(adapter, base.unet, ADAPTER)
-    assert adapter.features == tower.width
-    assert load_negative(EMBEDDED / NEGATIVE, *CPU).shape == adapter.token_shape
