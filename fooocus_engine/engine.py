@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,16 @@ from fooocus_engine.endpoints.dialects import canonical
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
+from fooocus_engine.endpoints.s3_config import client_bucket
 from fooocus_engine.endpoints.table import served_endpoint
 from fooocus_engine.errors import EngineError, GpuOutOfMemory
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore
-from fooocus_engine.output.storage import open_storage
+from fooocus_engine.output.storage import ClientBuckets, open_storage
 from fooocus_engine.prompts import styles, wildcards
 from fooocus_engine.prompts.workload import Words
+from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
 
@@ -38,9 +41,11 @@ class Engine:
             storage=open_storage(settings),
             words=words or installed_words(settings.models_dir),
         )
+        self._guard = Guard(settings.private_urls)
+        self._client_buckets = ClientBuckets(settings, self._guard)
 
     def run(self, given: object, job: Job) -> Any:
-        """Answer a job's ``input``: find the endpoint, validate, run.
+        """Answer a job's ``input``: find the endpoint, validate, run. A bucket of the job's own gets its pictures.
 
         Raises:
             EngineError: with a message for the client.
@@ -51,10 +56,18 @@ class Engine:
         if ignored:
             logger.info("job %s: fields ignored: %s", job.id, ", ".join(sorted(ignored)))
         logger.info("job %s: %s", job.id, row.name)
+        resources = self.resources if row.job_type is None else self._delivering(job)
         try:
-            return RUNNERS[row.name](fields, self.resources, job)
+            return RUNNERS[row.name](fields, resources, job)
         except torch.OutOfMemoryError as error:
             raise GpuOutOfMemory("out of device memory", hint="ask for a smaller picture") from error
+
+    def _delivering(self, job: Job) -> Resources:
+        """The resources, with the storage that ``job`` wants."""
+        if job.s3_config is None:
+            return self.resources
+        bucket = client_bucket(job.s3_config, self._guard)
+        return dataclasses.replace(self.resources, storage=self._client_buckets.storage(bucket))
 
     def warm_up(self) -> None:
         """Load the models of the default preset, so that the first job finds them.

@@ -86,9 +86,14 @@ class Job:
         *,
         clock: Callable[[], float] = time.monotonic,
         preview_interval_s: float | None = 1.0,
+        s3_config: object = None,
     ) -> None:
-        """``clock`` tells seconds; ``preview_interval_s`` is the least time between two previews, ``None`` = none."""
+        """``clock`` tells seconds; ``preview_interval_s`` is the least time between two previews, ``None`` = none.
+
+        ``s3_config`` is the bucket that the client wants its pictures in, as it was sent; ``None`` = the server's.
+        """
         self.id = id
+        self.s3_config = s3_config
         self._sink = sink
         self._clock = clock
         self._preview_interval_s = preview_interval_s

@@ -6,19 +6,16 @@ Names, encodes and stores it. Does not know where pictures are kept, nor what th
 from __future__ import annotations
 
 import base64
-import re
 from typing import Any
 
 from fooocus_engine.output.encode import Embedded, encode, media_type
-from fooocus_engine.output.storage.base import Storage
+from fooocus_engine.output.names import plain_name
+from fooocus_engine.output.storage.base import Owner, Storage
 from fooocus_engine.types import GeneratedImage, ImageResult, OutputSettings
-
-STEM_BYTES = 200  # file systems allow 255 bytes; index, extension and a job's mark are added
-NOT_IN_NAMES = re.compile(r"[^\w .-]|^\.")
 
 
 def publish(
-    picture: GeneratedImage, output: OutputSettings, *, job_id: str, storage: Storage, software: str
+    picture: GeneratedImage, output: OutputSettings, *, job: Owner, storage: Storage, software: str
 ) -> ImageResult:
     """Encode and store one picture. It is in the result itself if it has no address, or if the client wants it.
 
@@ -27,14 +24,15 @@ def publish(
     Raises:
         UnknownName: the save extension is none.
         StorageFailed: the picture could not be stored.
+        JobCanceled: the job was given up meanwhile.
     """
     embedded = None
     if picture.metadata is not None and output.metadata_scheme is not None:
         embedded = Embedded(output.metadata_scheme, picture.metadata, software)
     media = media_type(output.extension)
     data = encode(picture.image, output.extension, embedded)
-    name = file_name(output, picture.index, job_id)
-    stored = storage.store(data, file_name=name, media_type=media, job_id=job_id)
+    name = file_name(output, picture.index, job.id)
+    stored = storage.store(data, file_name=name, media_type=media, job=job)
     inside = stored.url is None or output.with_base64
     return ImageResult(
         seed=str(picture.seed),
@@ -51,9 +49,7 @@ def file_name(output: OutputSettings, index: int, job_id: str) -> str:
 
     A stem of more than 200 bytes is cut, so that every file system can hold the name.
     """
-    stem = NOT_IN_NAMES.sub("_", (output.name or job_id).replace("..", "__"))
-    stem = stem.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore")
-    return f"{stem}-{index}.{output.extension}"
+    return f"{plain_name(output.name or job_id)}-{index}.{output.extension}"
 
 
 def data_url(data: bytes, media: str) -> str:

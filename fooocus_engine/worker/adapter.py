@@ -88,10 +88,11 @@ def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
 
 
 def _started(job: dict[str, Any], settings: Settings, sink_for: Callable[[dict[str, Any]], Sink] | None) -> Job:
+    s3_config = job.get("s3Config")
     if sink_for is None:
-        return Job(str(job["id"]), lambda event: None, preview_interval_s=None)
+        return Job(str(job["id"]), lambda event: None, preview_interval_s=None, s3_config=s3_config)
     interval = settings.preview_interval_s if settings.preview else None
-    return Job(str(job["id"]), sink_for(job), preview_interval_s=interval)
+    return Job(str(job["id"]), sink_for(job), preview_interval_s=interval, s3_config=s3_config)
 
 
 def _tell(error: Exception, job: Job) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from PIL import Image
 
+from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.encode import Embedded, read_metadata
 from fooocus_engine.output.publish import file_name, publish, result_fields
 from fooocus_engine.output.storage.base import Stored
@@ -23,13 +24,15 @@ class Bucket:
 
     kept: dict[str, bytes] = field(default_factory=dict)
 
-    def store(self, data, *, file_name, media_type, job_id):
+    def store(self, data, *, file_name, media_type, job):
         self.kept[file_name] = data
         return Stored(file_name, url=f"https://bucket/{media_type}/{file_name}")
 
 
 def published(output=OUTPUT, picture=PICTURE, storage=None):
-    return publish(picture, output, job_id="job-1", storage=storage or InlineStorage(), software="Engine v1")
+    return publish(
+        picture, output, job=Job("job-1", lambda event: None), storage=storage or InlineStorage(), software="Engine v1"
+    )
 
 
 def with_output(**changes):

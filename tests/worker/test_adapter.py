@@ -103,6 +103,14 @@ def test_a_reply_that_is_too_large_becomes_a_failed_reply():
     assert error_of(reply)["status"] == 413
 
 
+@pytest.mark.parametrize("sink_for", [None, lambda job: lambda event: None])
+def test_the_bucket_that_a_job_brings_along_reaches_the_engine_beside_its_input(sink_for):
+    config = {"endpointUrl": "https://store", "accessId": "id", "accessSecret": "secret", "bucketName": "pics"}
+    handler = make_handler(lambda given, job: [given, job.s3_config == config], SETTINGS, sink_for=sink_for)
+    assert called(handler, {**job(prompt="cat"), "s3Config": config}) == [{"prompt": "cat"}, True]
+    assert called(handler, job(prompt="cat")) == [{"prompt": "cat"}, False]
+
+
 def test_the_sink_is_made_of_the_platforms_job_and_hears_the_end():
     heard = {}
     handler = make_handler(lambda given, job: {}, SETTINGS, sink_for=lambda job: heard.setdefault(job["id"], []).append)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,37 @@ if TYPE_CHECKING:
     from fooocus_engine.endpoints.resources import Resources
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The job as the storing of its pictures sees it: not wanted any more also when the sampling has failed."""
+
+    job: Job
+    dropped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+    def check(self) -> None:
+        """Return if the pictures are still wanted.
+
+        Raises:
+            JobCanceled: they are not.
+        """
+        self.job.check()
+        if self.dropped.is_set():
+            raise JobCanceled(self.id)
+
+
 class Publisher:
     """A context manager around the sampling of one job. When it is left by an error, what is not stored yet is dropped
     and hashing stops within a block.
     """
 
     def __init__(self, plan: GenerationPlan, resources: Resources, job: Job) -> None:
-        self._plan, self._resources, self._job = plan, resources, job
-        self._dropped = threading.Event()
+        self._plan, self._resources, self._wanted = plan, resources, Wanted(job)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish")
-        self._hashes = self._thread.submit(model_hashes, plan, resources, self._check)
+        self._hashes = self._thread.submit(model_hashes, plan, resources, self._wanted.check)
         self._stored: list[Future[ImageResult]] = []
 
     def __enter__(self) -> Publisher:
@@ -43,11 +65,18 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._dropped.set()
+            self._wanted.dropped.set()
         self._thread.shutdown(cancel_futures=error is not None)
 
     def add(self, picture: Rendered) -> None:
-        """Store ``picture``, the next of the job, and tell the job when that is done."""
+        """Store ``picture``, the next of the job, and tell the job when that is done.
+
+        Raises:
+            StorageFailed: an earlier picture could not be stored, so that the rest need not be made.
+        """
+        for earlier in self._stored:
+            if earlier.done():
+                earlier.result()
         self._stored.append(self._thread.submit(self._publish, len(self._stored), picture))
 
     def results(self) -> list[ImageResult]:
@@ -60,20 +89,15 @@ class Publisher:
         return [stored.result() for stored in self._stored]
 
     def _publish(self, number: int, picture: Rendered) -> ImageResult:
-        self._check()
+        self._wanted.check()
         task, plan, text = picture.task, self._plan, None
         if plan.output.metadata_scheme is not None:
             hashes = self._hashes.result()
             text = embedded_text(image_facts(plan, task, expansion=picture.expansion, hashes=hashes))
         image = GeneratedImage(picture.image, task.seed, task.index, text)
-        result = publish(image, plan.output, job_id=self._job.id, storage=self._resources.storage, software=SOFTWARE)
-        self._job.image_ready(number, result.file_name, result.url)
+        result = publish(image, plan.output, job=self._wanted, storage=self._resources.storage, software=SOFTWARE)
+        self._wanted.job.image_ready(number, result.file_name, result.url)
         return result
-
-    def _check(self) -> None:
-        self._job.check()
-        if self._dropped.is_set():
-            raise JobCanceled(self._job.id)
 
 
 def model_hashes(plan: GenerationPlan, resources: Resources, check: Callable[[], None] = lambda: None) -> Hashes:

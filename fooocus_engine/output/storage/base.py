@@ -17,15 +17,30 @@ class Stored:
     path: Path | None = None
 
 
+class Owner(Protocol):
+    """The job that a picture belongs to."""
+
+    @property
+    def id(self) -> str: ...
+
+    def check(self) -> None:
+        """Return if the job is still wanted.
+
+        Raises:
+            JobCanceled: it is not.
+        """
+
+
 class Storage(Protocol):
     """Keeps finished pictures. Calls may come from several threads at a time."""
 
-    def store(self, data: bytes, *, file_name: str, media_type: str, job_id: str) -> Stored:
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Owner) -> Stored:
         """Keep ``data``, completely or not at all, and say where.
 
         Storing the same picture of the same job again ends in the same place.
 
         Raises:
             StorageFailed: it could not be kept; the message tells no paths.
+            JobCanceled: the job was given up meanwhile. A place that takes long asks for it.
         """
         ...

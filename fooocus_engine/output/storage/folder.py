@@ -10,82 +10,74 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from fooocus_engine.errors import StorageFailed
-from fooocus_engine.output.storage.base import Stored
+from fooocus_engine.output.names import check_file_name
+from fooocus_engine.output.storage.base import Owner, Stored
 
 logger = logging.getLogger(__name__)
 
 JOB_MARK = 8  # characters of the job's id that tell two pictures of one name apart (api.md §5 item 5)
-NAME_BYTES = 255  # longest file name of common file systems
-FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 UNSAFE_MARK = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True)
 class FolderStorage:
-    """``root`` is made when needed; ``today`` tells the date of the folder."""
+    """``root`` is made when needed; ``today`` tells the date of the folder, ``link`` gives a file a second name."""
 
     root: Path
     today: Callable[[], date] = date.today
+    link: Callable[[Path, Path], None] = os.link
 
-    def store(self, data: bytes, *, file_name: str, media_type: str, job_id: str) -> Stored:
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Owner) -> Stored:
         """Write the picture. A name that holds another picture gets ``_<first 8 of job id>`` before its ``-<i>``.
 
         Raises:
             StorageFailed: the name is not a plain file name, or writing failed.
         """
         folder = self.root / "files" / self.today().isoformat()
-        _check_name(file_name)
+        check_file_name(file_name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            path = _claimed(folder / file_name, data, job_id)
-            _write(path, data)
+            with _finished(data, folder) as file:
+                path = self._named(file, folder / file_name, data, job.id)
         except OSError as error:
             raise StorageFailed(f"the picture could not be stored: {error.strerror or 'input/output error'}") from error
         logger.info("stored %s", path)
         return Stored(path.name, path=path)
 
-
-def _check_name(name: str) -> None:
-    if FORBIDDEN.search(name) or name.startswith(".") or ".." in name or not 0 < len(os.fsencode(name)) <= NAME_BYTES:
-        raise StorageFailed(f"{name[:NAME_BYTES]!r} cannot be a file name; allowed: one plain name of 1 to 255 bytes")
-
-
-def _claimed(path: Path, data: bytes, job_id: str) -> Path:
-    """``path`` if it is free or already this job's, else the name beside it that only this job uses."""
-    if path.name.startswith(f"{job_id}-"):
+    def _named(self, file: Path, path: Path, data: bytes, job_id: str) -> Path:
+        """``file`` as ``path`` if that is free or already this job's, else by the name that only this job uses."""
+        if path.name.startswith(f"{job_id}-"):
+            return file.replace(path)
+        try:
+            self.link(file, path)  # of two jobs that want one name at a time, one gets it
+        except OSError:  # the other, or a file system without links
+            same = path.is_file() and path.read_bytes() == data
+            return path if same else file.replace(path.with_name(_marked(path.name, job_id)))
         return path
+
+
+@contextmanager
+def _finished(data: bytes, folder: Path) -> Iterator[Path]:
+    """A complete file under a hidden name, which is gone afterwards: a reader never sees a part of a picture."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)
+    temporary = Path(name)
     try:
-        path.touch(exist_ok=False)  # of two jobs that want one name at a time, one makes the file
-    except FileExistsError:
-        return path if path.read_bytes() == data else path.with_name(_marked(path.name, job_id))
-    return path
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        temporary.chmod(0o644)  # a temporary file is private; pictures are served by another process
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _marked(name: str, job_id: str) -> str:
     stem, dash, rest = name.rpartition("-")
     mark = "_" + UNSAFE_MARK.sub("_", job_id[:JOB_MARK])
     return f"{stem}{mark}-{rest}" if dash else f"{Path(name).stem}{mark}{Path(name).suffix}"
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write beside ``path`` and rename, so that a reader sees the old file or the new one, never a part.
-
-    On failure nothing new is left, a claim on the name included.
-    """
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)  # a temporary file is private; pictures are served by another process
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        if path.is_file() and path.stat().st_size == 0:
-            path.unlink()
-        raise

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fooocus_engine.output.storage.base import Stored
+from fooocus_engine.output.storage.base import Owner, Stored
 
 
 @dataclass(frozen=True)
 class InlineStorage:
     """A storage without a place, so that every reply carries its pictures."""
 
-    def store(self, data: bytes, *, file_name: str, media_type: str, job_id: str) -> Stored:
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Owner) -> Stored:
         """The wanted name; nothing is kept."""
         return Stored(file_name)

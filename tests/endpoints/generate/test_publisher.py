@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fooocus_engine.endpoints.generate.publisher import Publisher
-from fooocus_engine.errors import EngineError, JobCanceled
+from fooocus_engine.errors import EngineError, JobCanceled, StorageFailed
 from fooocus_engine.jobs.events import ImageReady
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
@@ -41,8 +41,27 @@ class FastStore:
         return "0123456789"
 
 
-def resources(store: object, folder: Path) -> Any:
-    return SimpleNamespace(catalogue=Catalogue(folder), store=store, storage=InlineStorage())
+class FullStorage:
+    """Takes nothing."""
+
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Any) -> Any:
+        raise StorageFailed("full")
+
+
+@dataclass
+class SlowStorage:
+    """Uploads until its job is given up."""
+
+    begun: threading.Event = field(default_factory=threading.Event)
+
+    def store(self, data: bytes, *, file_name: str, media_type: str, job: Any) -> Any:
+        self.begun.set()
+        while True:
+            job.check()
+
+
+def resources(store: object, folder: Path, storage: object = None) -> Any:
+    return SimpleNamespace(catalogue=Catalogue(folder), store=store, storage=storage or InlineStorage())
 
 
 def picture(made: Any) -> Any:
@@ -80,3 +99,26 @@ def test_a_cancel_ends_the_wait_for_the_hashes(made, tmp_path):
         assert store.begun.wait(10)
         job.cancel()
         publisher.results()
+
+
+def test_a_picture_that_cannot_be_stored_ends_the_job_before_the_rest_is_made(made, tmp_path):
+    kept: Any = resources(FastStore(), tmp_path, FullStorage())
+    with pytest.raises(StorageFailed), Publisher(made, kept, Job("j", lambda event: None)) as publisher:
+        publisher.add(picture(made))
+        with pytest.raises(StorageFailed):
+            publisher.results()
+        publisher.add(picture(made))
+        pytest.fail("another picture was taken")
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+def test_an_upload_ends_when_its_job_is_given_up_or_fails_beside_it(made, tmp_path, cancel):
+    storage, job = SlowStorage(), Job("j", lambda event: None)
+    expected = JobCanceled if cancel else EngineError
+    with pytest.raises(expected), Publisher(made, resources(FastStore(), tmp_path, storage), job) as publisher:
+        publisher.add(picture(made))
+        assert storage.begun.wait(10)
+        if cancel:
+            job.cancel()
+            publisher.results()
+        raise EngineError("sampling failed")

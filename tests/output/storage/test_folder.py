@@ -1,18 +1,26 @@
 """Pictures in dated folders."""
 
 import resource
+import signal
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from fooocus_engine.errors import StorageFailed
+from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.storage.folder import FolderStorage
 
 DAY = date(2026, 8, 1)
+ROOT = Path(__file__).parents[3]
 
 
 def stored(root, data=b"one", name="job-a-0.png", job_id="job-a"):
-    return FolderStorage(root, lambda: DAY).store(data, file_name=name, media_type="image/png", job_id=job_id)
+    return FolderStorage(root, lambda: DAY).store(
+        data, file_name=name, media_type="image/png", job=Job(job_id, lambda event: None)
+    )
 
 
 def files(root):
@@ -87,3 +95,35 @@ def test_a_full_disk_is_told_and_leaves_no_part_of_a_picture(tmp_path):
     with pytest.raises(StorageFailed, match="could not be stored"):
         stored(tmp_path, b"too long", "cat-0.png")
     assert files(tmp_path) == {}
+
+
+KILLED_WHILE_WRITING = """
+import resource, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from fooocus_engine.output.storage.folder import FolderStorage
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4, 4))
+job = SimpleNamespace(id="job-a")
+FolderStorage(Path(sys.argv[1])).store(b"too long", file_name="cat-0.png", media_type="image/png", job=job)
+"""
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_no_file_by_the_pictures_name(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGXFSZ
+    (folder,) = (tmp_path / "files").iterdir()
+    assert [path.suffix for path in folder.iterdir()] == [".part"]
+
+
+def test_a_file_system_without_links_gives_every_jobs_picture_its_mark(tmp_path):
+    def link(file, path):
+        raise PermissionError(1, "Operation not permitted")
+
+    storage = FolderStorage(tmp_path, lambda: DAY, link)
+    for data in (b"one", b"two"):  # the job runs again
+        job = Job("11111111-aaaa", lambda event: None)
+        stored = storage.store(data, file_name="cat-0.png", media_type="image/png", job=job)
+        assert stored.file_name == "cat_11111111-0.png"
+    assert files(tmp_path) == {"cat_11111111-0.png": b"two"}
