@@ -11,9 +11,9 @@ import site
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,19 +115,31 @@ async def keep(platform: Platform, options: Options, base: str, key: str) -> Non
 async def tick(platform: Platform) -> None:
     """Let time pass for the queue, for ever."""
     while True:
-        try:
+        with unkept_is_told():
             platform.tick()
-        except sqlite3.Error:  # a full disk, say: the next second may be better
-            log.exception("the queue could not be kept")
         await asyncio.sleep(TICK_S)
 
 
 async def deliver(platform: Platform, courier: Courier) -> None:
     """Send webhooks as they become due, for ever; slow receivers do not hold up others."""
+
+    async def deliver_due() -> None:
+        with unkept_is_told():
+            await courier.deliver_due()
+
     async with asyncio.TaskGroup() as group:
         while True:
-            group.create_task(courier.deliver_due())
+            group.create_task(deliver_due())
             await platform.bells.heard(OUTBOX, timeout_s=TICK_S)
+
+
+@contextmanager
+def unkept_is_told() -> Iterator[None]:
+    """Log what the queue's file refuses, a full disk say: the next second may be better."""
+    try:
+        yield
+    except sqlite3.Error:
+        log.exception("the queue could not be kept")
 
 
 def recipe(options: Options, base: str, key: str) -> Recipe:
