@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run check format test slow test-gpu golden bench bench-full clean
+.PHONY: help run check format test slow test-gpu golden bench bench-full soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -48,11 +48,17 @@ test-gpu: $(VENV)/.dev ## tests that need a CUDA device
 golden: $(VENV)/.dev ## replay every recording of the reference engine
 	$(BIN)/python -m tests.golden.replay
 
-bench: $(VENV)/.dev ## measure start-up, a picture, its floor, and the imports
+bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, and how busy a worker keeps the engine
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.cancels
 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size
+
+JOBS ?= 500
+soak: $(VENV)/.dev ## many mixed jobs through one worker: what grows, what is left behind (JOBS=500)
+	$(BIN)/python -m benchmarks.soak --jobs $(JOBS)
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The worker's entry: reads the checkpoint ahead while it imports, builds the engine, and hands its handler to the SDK.
+"""The worker's entry: reads the checkpoint ahead while it imports, builds the engine, and serves jobs through the SDK.
 
 Without the platform's variables the SDK runs `test_input.json` once and prints the reply.
 """
@@ -21,10 +21,10 @@ def main() -> None:
 
     # Imports take seconds; the checkpoint is read meanwhile. Hardly any of the million objects they make is garbage.
     gc.disable()
-    import runpod
+    from fooocus_engine.worker.sdk import serve
 
+    with_sdk = time.perf_counter()
     from fooocus_engine.engine import Engine
-    from fooocus_engine.worker.adapter import concurrency_modifier, make_handler
 
     gc.freeze()
     gc.enable()
@@ -32,12 +32,10 @@ def main() -> None:
     engine = Engine(settings)
     engine.warm_up()
     ready = time.perf_counter()
-    logging.getLogger("handler").info(
-        "ready after %.2f s: imports %.2f s, models %.2f s", ready - started, imported - started, ready - imported
-    )
-    runpod.serverless.start(
-        {"handler": make_handler(engine.run, settings), "concurrency_modifier": concurrency_modifier(settings)}
-    )
+    phases = (("SDK", with_sdk - started), ("engine", imported - with_sdk), ("models", ready - imported))
+    told = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in phases)
+    logging.getLogger("handler").info("ready after %.2f s: %s", ready - started, told)
+    serve(engine, settings)
 
 
 if __name__ == "__main__":

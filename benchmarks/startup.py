@@ -23,7 +23,7 @@ import fooocus_engine.endpoints.dialects, fooocus_engine.endpoints.generate.plan
 import fooocus_engine.endpoints.generate.facts, fooocus_engine.endpoints.listing.run
 import fooocus_engine.jobs.job, fooocus_engine.models.catalogue, fooocus_engine.models.prefetch
 import fooocus_engine.output.publish, fooocus_engine.output.recall, fooocus_engine.output.storage
-import fooocus_engine.worker.adapter, fooocus_engine.worker.reply
+import fooocus_engine.worker.adapter, fooocus_engine.worker.checks
 """
 
 

@@ -15,7 +15,7 @@ from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
 from fooocus_engine.endpoints.s3_config import client_bucket
 from fooocus_engine.endpoints.table import served_endpoint
-from fooocus_engine.errors import EngineError, GpuOutOfMemory
+from fooocus_engine.errors import EngineError, GpuOutOfMemory, ModelUnavailable
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore
@@ -70,17 +70,37 @@ class Engine:
         return dataclasses.replace(self.resources, storage=self._client_buckets.storage(bucket))
 
     def warm_up(self) -> None:
-        """Load the models of the default preset, so that the first job finds them.
-
-        Where they are not installed the first job that needs them tells so.
-        """
-        preset = preset_named(self.resources.settings.preset)
+        """Load the models of the default preset, so that the first job finds them. A failure is logged alone."""
         try:
-            chosen = self.resources.catalogue.default_checkpoint(preset.base_model_name, preset.previous_default_models)
-            with self.resources.store.prepared(ModelChoice(base=chosen.name)):
-                logger.info("loaded %s", chosen.name)
+            if name := self.load_default():
+                logger.info("loaded %s", name)
         except EngineError as error:
             logger.warning("no model loaded ahead: %s", error)
+
+    def load_default(self) -> str | None:
+        """Load the checkpoint of the default preset, or find it loaded; its name.
+
+        ``None`` where others are installed instead: a request may name one of them.
+
+        Raises:
+            EngineError: it is installed, but cannot be used.
+        """
+        preset, catalogue = preset_named(self.resources.settings.preset), self.resources.catalogue
+        try:
+            chosen = catalogue.default_checkpoint(preset.base_model_name, preset.previous_default_models)
+        except ModelUnavailable as missing:
+            logger.warning("no model loaded ahead: %s", missing)
+            return None
+        with self.resources.store.prepared(ModelChoice(base=chosen.name)):
+            return chosen.name
+
+    def free_device_bytes(self) -> int | None:
+        """What a picture may use of the device's memory; ``None`` where it has none of its own."""
+        device = self.resources.store.target.device
+        if device.type != "cuda":
+            return None
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def installed_words(models_dir: Path) -> Words:

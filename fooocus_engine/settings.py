@@ -54,6 +54,8 @@ class Settings:
     max_loras: int = 5  # FOOOCUS_MAX_LORAS: enabled LoRAs of one request
     preview: bool = True  # PREVIEW: off renders no step previews
     preview_interval_s: float = 1.0  # FOOOCUS_PREVIEW_INTERVAL: least time between two step previews
+    progress_interval_s: float = 1.0  # FOOOCUS_PROGRESS_INTERVAL: least time between two updates to the platform
+    min_free_gb: float = 1.0  # FOOOCUS_MIN_FREE_GB: device memory beside the models without which a worker is unfit
     # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
     image_prompt_attention: str = "joint"
     # FOOOCUS_ALLOW_PRIVATE_URLS: networks that are asked though they are not public: off, on (all), or 10.0.0.0/8,…
@@ -95,6 +97,8 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         data_dir=Path(env.get("FOOOCUS_DATA_DIR") or default.data_dir),
         api_key=env.get("RUNPOD_API_KEY") or default.api_key,
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
+        progress_interval_s=_number(env, "FOOOCUS_PROGRESS_INTERVAL", default.progress_interval_s, (0, 3600)),
+        min_free_gb=_number(env, "FOOOCUS_MIN_FREE_GB", default.min_free_gb, (0, 1000)),
     )
 
 

@@ -52,6 +52,7 @@ WITH_TORCH = {
 }
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
+WITH_SDK = {"worker/sdk.py"}
 FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/prefetch.py"}
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
@@ -122,11 +123,12 @@ def foreign_package(path: Path) -> str | None:
 
 
 @pytest.mark.parametrize("package", [None, "cv2", "boto3"])
-def test_torch_free_files_load_no_torch_and_no_sdk(package: str | None):
+def test_torch_free_files_load_no_torch_and_no_sdk_but_the_one_that_joins_it(package: str | None):
     modules = [
         "fooocus_engine." + name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path in SOURCES
         if is_torch_free(path) and path.name != "__main__.py" and foreign_package(path) == package
+        if name_of(path) not in WITH_SDK
     ]
     heavy = {"torch", "diffusers", "transformers", "runpod", "boto3", "cv2"} - {package}
     code = f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m)\n"

@@ -32,6 +32,7 @@ def test_every_variable_is_read():
             "BUCKET_PREFIX": "/a/b/", "BUCKET_KEY_TEMPLATE": "{job_id}-{file_name}", "BUCKET_ADDRESSING": "path",
             "BUCKET_CHECKSUMS": "when_supported", "BUCKET_URLS": "public", "BUCKET_URL_EXPIRY": "60",
             "FOOOCUS_DATA_DIR": "/d", "RUNPOD_API_KEY": "k",
+            "FOOOCUS_PROGRESS_INTERVAL": "2", "FOOOCUS_MIN_FREE_GB": "3",
         }
     )  # fmt: skip
     assert found == Settings(
@@ -50,6 +51,8 @@ def test_every_variable_is_read():
         max_loras=7,
         preview=False,
         preview_interval_s=0.5,
+        progress_interval_s=2.0,
+        min_free_gb=3.0,
         image_prompt_attention="separate",
     )
 
@@ -128,6 +131,8 @@ def test_a_process_that_is_started_gets_this_ones_variables_changed(monkeypatch)
         ("FOOOCUS_IMAGE_PROMPT_ATTENTION", "none", "joint, separate"),
         ("FOOOCUS_MAX_LORAS", "many", "from 0 to 100"),
         ("FOOOCUS_PREVIEW_INTERVAL", "nan", "from 0 to 3600"),
+        ("FOOOCUS_PROGRESS_INTERVAL", "-1", "from 0 to 3600"),
+        ("FOOOCUS_MIN_FREE_GB", "1001", "from 0 to 1000"),
         ("PREVIEW", "maybe", "on, off"),
     ],
 )

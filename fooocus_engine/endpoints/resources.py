@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from fooocus_engine.jobs.job import Job
+from fooocus_engine.jobs.turn import Turn
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore
 from fooocus_engine.output.storage.base import Storage
 from fooocus_engine.prompts.workload import Words
 from fooocus_engine.settings import Settings
-
-TURN_POLL_S = 0.05  # how often a waiting job looks whether it was canceled
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +23,12 @@ class Resources:
     store: ModelStore
     storage: Storage
     words: Words
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _turn: Turn = field(default_factory=Turn)
 
-    @contextmanager
-    def gpu_turn(self, job: Job) -> Iterator[None]:
+    def gpu_turn(self, job: Job) -> AbstractContextManager[None]:
         """Model work of one job at a time; a job that waits can be canceled.
 
         Raises:
-            JobCanceled: the job was given up while it waited.
+            JobCanceled: on entering, the job was given up while it waited.
         """
-        while not self._turn.acquire(timeout=TURN_POLL_S):
-            job.check()
-        try:
-            job.check()
-            yield
-        finally:
-            self._turn.release()
+        return self._turn.of(job)

@@ -2,7 +2,7 @@
 
 The SDK stops a job by cancelling its asyncio task (platform.md §2.7); a thread cannot be stopped from outside, so
 the cancellation becomes ``job.cancel()``, the thread is waited for, and only then the cancellation goes on.
-The engine and the sink of events are handed in; the SDK is not imported.
+The engine and the senders of progress are handed in; the SDK is not imported.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from fooocus_engine.errors import EngineError, JobCanceled, reply_fields
-from fooocus_engine.jobs.events import Canceled, Failed, Sink
+from fooocus_engine.jobs.events import Canceled, Event, Failed
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.settings import Settings
+from fooocus_engine.worker.progress import ProgressSender
 from fooocus_engine.worker.reply import checked_reply, failure, needs_new_worker
+from fooocus_engine.worker.taking import Taking
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,8 @@ INTERNAL = 500  # from this status on the fault is on this side, and the log tel
 
 EngineRun = Callable[[dict[str, Any], Job], Any]
 """Takes a job's input, gives what the reply says. Raises to fail, ``JobCanceled`` to stop."""
-Handler = Callable[[dict[str, Any]], Awaitable[Any]]
+OpenProgress = Callable[[str], ProgressSender]
+"""Job id → the sender of its progress, made on the event loop."""
 
 
 class WorkerLeaving(EngineError):
@@ -39,24 +43,90 @@ class WorkerLeaving(EngineError):
         super().__init__("this worker is being replaced after a device error; send the job again")
 
 
-def make_handler(
-    engine_run: EngineRun, settings: Settings, *, sink_for: Callable[[dict[str, Any]], Sink] | None = None
-) -> Handler:
-    """The coroutine function that the SDK calls with each job; returns what it posts.
+@dataclass(frozen=True, eq=False)
+class Running:
+    """A job whose work has begun; a second delivery of its id meanwhile waits for the same work."""
 
-    ``sink_for`` makes the listener of one job from the platform's job; without one nobody listens, and no previews are
-    made. After an error that the process cannot survive, every further job is refused and ``refresh_worker`` is asked
-    for again.
+    job: Job
+    progress: ProgressSender | None
+    reply: asyncio.Task[Any]
+
+
+class Adapter:
+    """``answer`` is the SDK's handler. Without ``open_progress`` nobody listens, and no previews are made.
+
+    After an error that the process cannot survive, every further job is refused, ``refresh_worker`` is asked for again,
+    and no more jobs are taken.
     """
-    threads = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="job")
-    leaving = threading.Event()
 
-    def answer(given: dict[str, Any], job: Job) -> Any:
+    def __init__(
+        self, engine_run: EngineRun, settings: Settings, taking: Taking, *, open_progress: OpenProgress | None = None
+    ) -> None:
+        self._engine_run = engine_run
+        self._settings = settings
+        self._taking = taking
+        self._open_progress = open_progress
+        self._threads = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="job")
+        self._running: dict[str, Running] = {}
+        self._broken = threading.Event()
+
+    async def answer(self, delivered: dict[str, Any]) -> Any:
+        """What the SDK posts for the job as the platform ``delivered`` it. Raises nothing but its own cancellation."""
+        self._taking.begin()
         try:
-            if leaving.is_set():
+            reply = await self._shared(delivered)
+        except Exception as error:
+            log.exception("a job failed outside the engine")
+            reply = failure(error)
+        return dict(reply) if isinstance(reply, dict) else reply  # the SDK takes keys out of what it gets
+
+    async def _shared(self, delivered: dict[str, Any]) -> Any:
+        running = self._running.get(str(delivered["id"])) or self._begin(delivered)
+        try:
+            return await asyncio.shield(running.reply)
+        except asyncio.CancelledError:
+            running.job.cancel()
+            if running.progress is not None:
+                running.progress.stop()
+            await _let_go(running.reply)
+            raise
+
+    def _begin(self, delivered: dict[str, Any]) -> Running:
+        job_id, given = str(delivered["id"]), delivered.get("input")  # a job of a batch may lack it
+        progress = self._open_progress(job_id) if self._open_progress else None
+        job = self._job(delivered, progress)
+        work = asyncio.create_task(self._work(job, progress, {} if given is None else given))
+        work.add_done_callback(lambda done: self._running.pop(job_id))
+        running = self._running[job_id] = Running(job, progress, work)
+        return running
+
+    def _job(self, delivered: dict[str, Any], progress: ProgressSender | None) -> Job:
+        settings = self._settings
+        interval = max(settings.preview_interval_s, settings.progress_interval_s)
+        wanted = progress is not None and settings.preview
+        sink = progress.sink if progress is not None else _unheard
+        return Job(
+            str(delivered["id"]),
+            sink,
+            preview_interval_s=interval if wanted else None,
+            s3_config=delivered.get("s3Config"),
+        )
+
+    async def _work(self, job: Job, progress: ProgressSender | None, given: Any) -> Any:
+        reply = await asyncio.get_running_loop().run_in_executor(self._threads, self._reply, given, job)
+        if progress is not None:
+            await progress.close()
+        if job.canceled:  # for every delivery of it: nothing is posted for a job that was given up
+            raise asyncio.CancelledError
+        return reply
+
+    def _reply(self, given: Any, job: Job) -> Any:
+        """The thread of a job."""
+        try:
+            if self._broken.is_set():
                 raise WorkerLeaving
             job.check()
-            reply = checked_reply(engine_run(given, job), job.id)
+            reply = checked_reply(self._engine_run(given, job), job.id)
             job.finish()
             return reply
         except JobCanceled as stop:
@@ -65,34 +135,13 @@ def make_handler(
         except Exception as error:
             _tell(error, job)
             if needs_new_worker(error):
-                leaving.set()
+                self._broken.set()
+                self._taking.leave()
             return failure(error)
 
-    async def handler(job: dict[str, Any]) -> Any:
-        running = _started(job, settings, sink_for)
-        given = job.get("input")  # batches may lack it (platform.md §2.2); the engine says what is missing
-        work = asyncio.get_running_loop().run_in_executor(threads, answer, given if given is not None else {}, running)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            running.cancel()
-            await _let_go(work)
-            raise
 
-    return handler
-
-
-def concurrency_modifier(settings: Settings) -> Callable[[int], int]:
-    """What the SDK asks for the number of jobs to take at a time: always the slots of the settings."""
-    return lambda current: settings.slots
-
-
-def _started(job: dict[str, Any], settings: Settings, sink_for: Callable[[dict[str, Any]], Sink] | None) -> Job:
-    s3_config = job.get("s3Config")
-    if sink_for is None:
-        return Job(str(job["id"]), lambda event: None, preview_interval_s=None, s3_config=s3_config)
-    interval = settings.preview_interval_s if settings.preview else None
-    return Job(str(job["id"]), sink_for(job), preview_interval_s=interval, s3_config=s3_config)
+def _unheard(event: Event) -> None:
+    """Where nobody listens."""
 
 
 def _tell(error: Exception, job: Job) -> None:

@@ -30,7 +30,7 @@ class ReplyTooLarge(EngineError):
     def __init__(self, size: int, limit: int) -> None:
         super().__init__(
             f"the reply has {size / MB:.1f} MB, and the platform carries {limit / MB:.0f} MB of this kind of job; "
-            "lower image_number, or choose jpeg or webp as save_extension"
+            "lower image_number, choose jpeg or webp as save_extension, or let the worker store pictures in a bucket"
         )
 
 

@@ -60,7 +60,7 @@ def test_the_example_job_stores_a_picture_and_prints_its_path(tmp_path):
     done = run(tmp_path)
     with Image.open(io.BytesIO(stored(tmp_path, done))) as picture:
         assert (picture.format, picture.size) == ("PNG", NATIVE)
-    assert re.search(r"ready after [\d.]+ s: imports [\d.]+ s, models [\d.]+ s", done.stdout)
+    assert len(re.findall(r"ready after [\d.]+ s: SDK [\d.]+ s, engine [\d.]+ s, models [\d.]+ s\n", done.stdout)) == 1
     assert re.findall("loading base (\\S+)", done.stdout) == ["starter_sdxl.safetensors"]
 
 
