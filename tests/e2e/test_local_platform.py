@@ -222,7 +222,7 @@ def test_the_platform_lets_its_workers_finish_and_ends(tmp_path, lap, number):
     platform.send(number)
     go(lap)
     assert platform.wait() == 0
-    assert not alive(pid)
+    until(lambda: not alive(pid))
     with running(tmp_path / "state", workers=0) as again:
         assert again.status(id)["output"] == {"value": 1}
 

@@ -8,7 +8,7 @@ import pytest
 
 from fooocus_engine.local_platform.job import State
 from fooocus_engine.local_platform.workers import Fleet, Recipe
-from tests.local_platform.process import alive
+from tests.local_platform.process import alive, until
 from tests.local_platform.standing import Standing
 
 SLEEP = "exec sleep 1000"
@@ -159,7 +159,8 @@ def test_nothing_of_a_workers_group_is_left(standing, end):
         async with running(standing, f"sleep 1000 & echo $!; {end}", backoff_s=1000.0) as stage:
             return int(await stage.said())
 
-    assert not alive(asyncio.run(scene()))
+    child = asyncio.run(scene())
+    until(lambda: not alive(child))  # it has been killed, and dies when it is its turn
 
 
 def test_without_workers_there_is_nothing_to_wait_for(standing):
