@@ -33,6 +33,14 @@ class ModelChoice:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The pictures of a request, decoded."""
+
+    image: Image.Image | None = None
+    """RGB, upright."""
+
+
+@dataclass(frozen=True)
 class ImageTask:
     """The words and the seed of one picture, wildcards, arrays and styles already resolved."""
 

@@ -174,7 +174,7 @@ def _today(name: str, value: Any) -> Any:
             return _names(value)
         case "loras":
             return _loras(value)
-        case "advanced_params":
+        case "advanced_params" | "image_prompts":
             return _decoded(value)
         case _:
             return value

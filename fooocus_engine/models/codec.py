@@ -62,8 +62,15 @@ class LatentCodec:
         return moments.float()
 
     def encode(self, image: Tensor, *, draw: Draw) -> Tensor:
-        """A sample ``[B, 4, H//8, W//8]`` of the latent of ``image``, cropped around its middle to multiples of 8."""
-        return self._sampled(cropped(image), draw)
+        """A sample ``[B, 4, H//8, W//8]`` of the latent of ``image``, cropped around its middle to multiples of 8.
+
+        In tiles where the device's memory is short.
+        """
+        try:
+            return self._sampled(cropped(image), draw)
+        except torch.OutOfMemoryError:
+            logger.info("no memory to encode an image of %s at once; encoding in tiles", tuple(image.shape))
+        return self.encode_tiled(image, draw=draw)
 
     def encode_tiled(self, image: Tensor, *, draw: Draw) -> Tensor:
         """As ``encode``, as the mean of three tiled passes (sampling.md §8.3). Tiles draw their noise row by row."""

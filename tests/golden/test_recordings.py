@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
+from fooocus_engine.endpoints.generate.plan import Upscale
 from fooocus_engine.endpoints.generate.render import decoded, encode_all, expand_all, recipe
-from fooocus_engine.jobs.job import Job
 from fooocus_engine.sampling.sample import sample
+from fooocus_engine.types import Sources
 from tests.golden import prompts, requests
 from tests.golden.compare import psnr
 from tests.golden.records import OWN_RECORDS, Group
@@ -29,11 +31,11 @@ CHOSEN = {
     "E0_unet_vae_plain": r".",
     "E_unet_features": r"plain|merge|freeu|control|ip/",
     "F_vae_upscaler": r"plain|preview|upscale",
-    "G_image_ops": r"canny",
+    "G_image_ops": r"canny|resize|resample|hwc3|shape_ceil|size_info",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",
-    "H3_image_inputs": r"(image_prompt_two|image_prompt_cfg1|faceswap_skip)$",
-    "H4_extra": r"(metadata_a1111|embedding|same_model_refiner)$",
+    "H3_image_inputs": r"(image_prompt_two|image_prompt_cfg1|faceswap_skip|vary_overwrite|upscale_fast)$",
+    "H4_extra": r"(metadata_a1111|embedding|same_model_refiner|disabled_uov)$",
 }
 LEAST_PSNR = 45  # decibels
 
@@ -56,18 +58,38 @@ def test_of_failed_workloads_only_the_failure_is_compared():
     assert failed[0] == failed[1] != prompts.comparable({"error": None, "loras": []})
 
 
-@pytest.mark.parametrize("identifier", ["lightning", "hyper_sd"])
-def test_pictures_are_those_of_the_reference(identifier, workbench):
-    record = Group(OWN_RECORDS / "H1_text2img.json").record(identifier)
-    plan = requests.planned(record.group.defaults | record.settings, workbench)
-    job = Job("test", lambda event: None)
-    resources = workbench.resources
+@pytest.mark.parametrize(
+    ("group", "identifier"),
+    [
+        ("H1_text2img", "lightning"), ("H1_text2img", "hyper_sd"), ("H3_image_inputs", "vary_subtle"),
+        ("H3_image_inputs", "upscale_15"),
+    ],
+)  # fmt: skip
+def test_pictures_are_those_of_the_reference(group, identifier, workbench):
+    record = Group(OWN_RECORDS / f"{group}.json").record(identifier)
+    settings = record.group.defaults | record.settings
+    sources = Sources(requests.given_picture(record, settings))
+    plan = requests.planned(settings, workbench, sources)
+    job, resources = requests.silent(), workbench.resources
     with torch.inference_mode(), resources.store.prepared(plan.models) as prepared:
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         (words,) = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
-        sampled = sample(recipe(plan, words, prepared), seed=words.task.seed, on_step=lambda step: None)
-        picture = np.array(decoded(sampled, prepared))
-    assert psnr(picture, record.picture("image0")) >= LEAST_PSNR
+        canvas = canvas_of(plan, sources, prepared, lambda: resources.store.upscaler(plan.models.base), job)
+        sampled = sample(recipe(plan, words, prepared, canvas), seed=words.task.seed, on_step=lambda step: None)
+        picture = np.array(decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale)))
+    (name,) = (name for name in record.png if name.startswith("image0"))
+    assert psnr(requests.part(picture, name), record.picture(name)) >= LEAST_PSNR
+
+
+def test_an_enlargement_is_that_of_the_reference(workbench):
+    record = Group(OWN_RECORDS / "H3_image_inputs.json").record("upscale_fast")
+    settings = record.group.defaults | record.settings
+    sources = Sources(requests.given_picture(record, settings))
+    plan = requests.planned(settings, workbench, sources)
+    upscaler = workbench.resources.store.upscaler(plan.models.base)
+    picture = np.array(enlarged(plan, sources, lambda: upscaler, requests.silent()))
+    (name,) = record.png
+    assert psnr(requests.part(picture, name), record.picture(name)) >= LEAST_PSNR
 
 
 def test_every_group_has_a_replay():

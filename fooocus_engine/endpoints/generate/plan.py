@@ -21,12 +21,47 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class FromText:
+    """Pictures from words alone."""
+
+
+@dataclass(frozen=True)
+class Vary:
+    """Pictures that start from the given one."""
+
+    size: tuple[int, int]
+    """What the given picture is resized to before it is encoded."""
+
+
+@dataclass(frozen=True)
+class Upscale:
+    """Pictures that start from the given one enlarged; encoded and decoded in tiles."""
+
+    size: tuple[int, int]
+    """What the fourfold picture is resized to before it is encoded."""
+
+
+@dataclass(frozen=True)
+class Enlarge:
+    """The given picture enlarged, by the super-resolution network alone. One picture, whatever was asked."""
+
+    size: tuple[int, int]
+    """What the fourfold picture is resized to."""
+
+
+Goal = FromText | Vary | Upscale | Enlarge
+
+
+@dataclass(frozen=True)
 class GenerationPlan:
     """Everything that a generation does."""
 
+    goal: Goal
     models: ModelChoice
     size: tuple[int, int]
-    """(width, height) in pixels."""
+    """(width, height) in pixels of the pictures."""
+    encoding_seed: int
+    """Of the noise that given pictures are encoded with: one for all pictures of a request (sampling.md §8.3)."""
     clip_skip: int
     images: tuple[ImageTask, ...]
     sampling: SamplingSettings

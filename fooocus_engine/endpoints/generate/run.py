@@ -5,54 +5,68 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
+from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, Request, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Upscale
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import Publisher
-from fooocus_engine.endpoints.generate.render import Rendered, encode_all, expand_all, render_all
+from fooocus_engine.endpoints.generate.render import Rendered, beginning, encode_all, expand_all, render_all
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
+from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
+from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.jobs.job import Job, Phase
+from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.output.publish import result_fields
-from fooocus_engine.types import ImageResult
+from fooocus_engine.public_hosts import Guard
+from fooocus_engine.settings import Settings
+from fooocus_engine.types import ImageResult, Sources
 
-ENDPOINT = "text-to-image"
 
-
-def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, Any]:
-    """The reply of api.md §6.3 for canonical ``fields``.
+def run_generation(
+    endpoint: str, model: type[GenerateRequest], fields: Mapping[str, Any], resources: Resources, job: Job
+) -> dict[str, Any]:
+    """The reply of api.md §6.3 for canonical ``fields`` of an endpoint whose request is a ``model``.
 
     Raises:
         InvalidRequest: before any model is touched.
-        JobCanceled: within one sampling step of a cancel.
+        JobCanceled: within one sampling step, or one tile of the upscaler, of a cancel.
     """
     timer = Timer()
-    request = with_seed(
-        validate_generation(
-            fields,
-            default_preset=preset_named(resources.settings.preset),
-            styles=resources.words.styles.legal_names(),
-            limits=resources.settings,
-        )
-    )
-    plan = plan_generation(request, resources.catalogue, resources.words, max_loras=resources.settings.max_loras)
-    warnings = list(plan.warnings)
-    results = generate(plan, resources, job, warnings=warnings, timer=timer)
+    request = with_seed(understood(fields, model, resources))
+    sources = sources_of(request, resources.settings)
+    most = resources.settings.max_loras
+    plan = plan_generation(request, resources.catalogue, resources.words, max_loras=most, sources=sources)
+    generation = Generation(plan, sources, resources, job, timer)
+    results = generate(generation)
     return {
-        "job_type": ENDPOINTS[ENDPOINT].job_type,
+        "job_type": ENDPOINTS[endpoint].job_type,
         "job_stage": "SUCCESS",
         "job_progress": 100,
         "job_status": "Finished",
         "job_result": [result_fields(result) for result in results],
-        "warnings": warnings,
+        "warnings": [*plan.warnings, *generation.warnings],
         "params": resolved_parameters(request, plan),
         "timings": timer.milliseconds(),
     }
+
+
+def understood(fields: Mapping[str, Any], model: type[Request], resources: Resources) -> Request:
+    """The request that ``fields`` spell on this server."""
+    return validate_generation(
+        fields,
+        model,
+        default_preset=preset_named(resources.settings.preset),
+        styles=resources.words.styles.legal_names(),
+        limits=resources.settings,
+    )
 
 
 def with_seed(request: GenerateRequest) -> GenerateRequest:
@@ -62,43 +76,81 @@ def with_seed(request: GenerateRequest) -> GenerateRequest:
     return request.model_copy(update={"image_seed": secrets.randbelow(MAX_SEED + 1)})
 
 
-def generate(
-    plan: GenerationPlan, resources: Resources, job: Job, *, warnings: list[str], timer: Timer
-) -> list[ImageResult]:
-    """The stored pictures of a plan; they are stored while others are sampled."""
+def sources_of(request: GenerateRequest, settings: Settings) -> Sources:
+    """The pictures of a request, fetched and decoded."""
+    if not isinstance(request, UpscaleVaryRequest):
+        return Sources()
+    http = GuardedHttp(Guard(settings.private_urls))
+    return Sources(take_in(request.input_image, ("body", "input_image"), http))
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """What is made, from what, with what and for whom."""
+
+    plan: GenerationPlan
+    sources: Sources
+    resources: Resources
+    job: Job
+    timer: Timer
+    warnings: list[str] = field(default_factory=list)
+    """Grows while the models work."""
+
+    def upscaler(self) -> Upscaler:
+        """The super-resolution network that belongs to the base."""
+        return self.resources.store.upscaler(self.plan.models.base)
+
+
+def generate(generation: Generation) -> list[ImageResult]:
+    """The stored pictures; they are stored while others are sampled."""
+    plan, resources, job = generation.plan, generation.resources, generation.job
+    make = enlargement if isinstance(plan.goal, Enlarge) else rendered
     with Publisher(plan, resources, job) as publisher:
         with resources.gpu_turn(job):
-            for number, picture in enumerate(rendered(plan, resources, job, warnings=warnings, timer=timer)):
+            for number, picture in enumerate(make(generation)):
                 job.save_image(number)
                 publisher.add(picture)
         return publisher.results()
 
 
-def rendered(
-    plan: GenerationPlan, resources: Resources, job: Job, *, warnings: list[str], timer: Timer
-) -> Iterator[Rendered]:
-    """The pictures of a plan. The caller holds the turn on the device (``resources.gpu_turn``)."""
+def rendered(generation: Generation) -> Iterator[Rendered]:
+    """The sampled pictures. The caller holds the turn on the device (``resources.gpu_turn``)."""
+    plan, resources, job = generation.plan, generation.resources, generation.job
     announce(plan, job)
     job.stage(Phase.LOADING_MODELS)
     with resources.store.prepared(plan.models) as prepared:
-        warnings.extend(prepared.warnings)
-        timer.lap("load")
+        generation.warnings.extend(prepared.warnings)
+        generation.timer.lap("load")
         job.stage(Phase.PROCESSING_PROMPTS)
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         conditioner = text_conditioner(plan, prepared.base, resources)
         steered = encode_all(plan, expansions, conditioner, job)
-        warnings.extend(conditioner.warnings)
+        generation.warnings.extend(conditioner.warnings)
+        canvas = canvas_of(plan, generation.sources, prepared, generation.upscaler, job)
         job.stage(Phase.MOVING_MODEL)
         job.expect(images=len(plan.images), steps=plan.sampling.steps)
         previews = resources.store.preview if plan.previews else None
-        yield from render_all(plan, steered, prepared, previews, job)
-    timer.lap("sample")
+        yield from render_all(plan, steered, prepared, canvas, beginning(job, prepared, previews))
+    generation.timer.lap("sample")
+
+
+def enlargement(generation: Generation) -> Iterator[Rendered]:
+    """The given picture, enlarged by the upscaler alone; no other model is touched. The caller holds the turn."""
+    plan, job = generation.plan, generation.job
+    announce(plan, job)
+    upscaler = generation.upscaler()
+    generation.timer.lap("load")
+    image = enlarged(plan, generation.sources, lambda: upscaler, job)
+    generation.timer.lap("sample")
+    yield Rendered(plan.images[0], "", image)
 
 
 def announce(plan: GenerationPlan, job: Job) -> None:
     """What is reported before any model is loaded."""
-    if plan.few_step_name:
+    if plan.few_step_name and not isinstance(plan.goal, Enlarge):
         job.stage(Phase.FEW_STEP_LORA, plan.few_step_name)
+    if isinstance(plan.goal, Upscale | Enlarge):
+        job.stage(Phase.UPSCALE_MODELS)
     job.stage(Phase.CONTROL_MODELS)
     job.stage(Phase.INITIALIZING)
 
