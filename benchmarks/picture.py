@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import report, seconds
+from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.engine import Engine
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.sampling.sharpness import joint_bilateral
@@ -21,22 +22,22 @@ from fooocus_engine.types import ModelChoice
 STEPS = 30
 SIDE = 512  # pixels
 LATENT = SIDE // 8
+PRESET = "starter"
 REQUEST = {
     "endpoint": "text-to-image",
-    "preset": "starter",
+    "preset": PRESET,
     "prompt": "a photo of a red cat in the forest",
     "negative_prompt": "blurry, dark sea",
     "aspect_ratios_selection": f"{SIDE}*{SIDE}",
     "image_seed": 1001,
 }
-MODEL = "tiny_sdxl.safetensors"
 
 
 def run(rounds: int) -> None:
     """Measure and print."""
     engine = Engine(Settings(models_dir=Path("models-of-nobody"), device="cpu"))
     engine.warm_up()
-    with engine.resources.store.prepared(ModelChoice(MODEL)) as prepared:
+    with engine.resources.store.prepared(ModelChoice(preset_named(PRESET).base_model_name)) as prepared:
         base = prepared.base
     bare = Bare(base)
     make(engine, 2.0)  # warm both before any is timed

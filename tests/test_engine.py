@@ -12,7 +12,7 @@ from fooocus_engine.engine import Engine
 from fooocus_engine.errors import BadModelFile
 from fooocus_engine.settings import Settings
 
-SHIPPED = "tiny_sdxl.safetensors"
+SHIPPED = "starter_sdxl.safetensors"
 DEFAULT = preset_named("default").base_model_name
 
 

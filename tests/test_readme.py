@@ -4,10 +4,13 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 from fooocus_engine import settings
 from fooocus_engine.models.catalogue import CLIP_TOKENIZER, KINDS, known_files
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 MODELS = README.split("## Models")[1].split("## Settings")[0]
 OVERLAYS = {"sdxl_styles", "wildcards"}  # read by prompts/, not by the catalogue
 
@@ -28,3 +31,11 @@ def test_the_readme_lists_every_variable_of_the_environment():
     read = set(re.findall(r'"((?:FOOOCUS_|BUCKET_)?[A-Z]{3,}[A-Z_]*)"', inspect.getsource(settings)))
     listed = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", README))
     assert read == listed
+
+
+@pytest.mark.parametrize("page", ["README.md", "builder/starter/README.md"])
+def test_every_picture_and_page_that_a_readme_links_to_is_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link}
+    assert links
+    assert [link for link in links if not ((ROOT / page).parent / link).is_file()] == []

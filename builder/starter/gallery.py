@@ -30,21 +30,26 @@ def main() -> None:
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     painter = Painter(given.models, given.model)
-    names = [f"{'-'.join(prompt.replace(',', '').split())}.png" for prompt in PROMPTS]
-    for prompt, name in zip(PROMPTS, names, strict=True):
-        painter.picture(Wanted(prompt, SEED)).save(given.folder / name, optimize=True)
-    sys.stdout.write(table(given.folder, names))
+    for prompt in PROMPTS:
+        painter.picture(Wanted(prompt, SEED)).save(given.folder / file_name(prompt), optimize=True)
+    sys.stdout.write(table(given.folder))
 
 
-def table(folder: Path, names: list[str]) -> str:
+def file_name(prompt: str) -> str:
+    """Of the picture of ``prompt``."""
+    return f"{'-'.join(prompt.replace(',', '').split())}.png"
+
+
+def table(folder: Path) -> str:
     """A Markdown table, pictures above their prompts."""
     lines = []
-    for start in range(0, len(names), COLUMNS):
-        row = list(zip(PROMPTS, names, strict=True))[start : start + COLUMNS]
-        lines.append("| " + " | ".join(f"![{prompt}]({(folder / name).as_posix()})" for prompt, name in row) + " |")
+    for start in range(0, len(PROMPTS), COLUMNS):
+        row = PROMPTS[start : start + COLUMNS]
+        shown = (f"![{prompt}]({(folder / file_name(prompt)).as_posix()})" for prompt in row)
+        lines.append("| " + " | ".join(shown) + " |")
         if start == 0:
             lines.append("|" + ":---:|" * COLUMNS)
-        lines.append("| " + " | ".join(prompt for prompt, _ in row) + " |")
+        lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -18,18 +18,19 @@ from fooocus_engine.models.store import INTERPOSER_FILE
 from fooocus_engine.settings import Settings
 from tests.models import layouts
 
-BASE = EMBEDDED / "checkpoints" / "tiny_sdxl.safetensors"
-POOLED = 64  # width of the base's pooled vector and of each of its encoders
-SMALL = {"block_out_channels": (32, 64, 96, 96), "attention_head_dim": 2, "cross_attention_dim": POOLED}
+BASE = EMBEDDED / "checkpoints" / "starter_sdxl.safetensors"
+NARROW, WIDE = 64, 128  # the base's text encoders; its pooled vector is the second's
+SMALL = {"block_out_channels": (32, 64, 96, 96), "attention_head_dim": 2}
 REFINER = (
     layouts.REFINER_UNET
     | SMALL
     | {
+        "cross_attention_dim": WIDE,
         "transformer_layers_per_block": 1,
-        "projection_class_embeddings_input_dim": POOLED + 5 * 256,
+        "projection_class_embeddings_input_dim": WIDE + 5 * 256,
     }
 )
-SD15 = layouts.SD15_UNET | SMALL
+SD15 = layouts.SD15_UNET | SMALL | {"cross_attention_dim": NARROW}
 TEXT = {"sdxl_refiner": ("conditioner.embedders.1.model.", "conditioner.embedders.0.model."),
         "sd15": ("conditioner.embedders.0.transformer.", "cond_stage_model.transformer.")}  # fmt: skip
 
@@ -71,9 +72,8 @@ def picture(models: Path, **fields: object) -> str:
     given = {
         "endpoint": "text-to-image",
         "preset": "starter",
-        "prompt": "a red cat",
+        "prompt": "a red star",
         "image_seed": 7,
-        "aspect_ratios_selection": "64*64",
         "advanced_params": {"overwrite_step": 4, "overwrite_switch": 2},
         "save_meta": False,
         **fields,

@@ -33,7 +33,7 @@ WORDS = Words(load_styles(), WildcardFiles({}))
 def with_files(root: Path, names: Iterable[str]) -> Catalogue:
     """A models folder of empty files, for planning: it asks only whether they are there."""
     for name in names:
-        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     return Catalogue(root)
 

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.models.catalogue import EMBEDDED, Catalogue
+from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore, Prepared
 from fooocus_engine.output.storage import open_storage
 from fooocus_engine.prompts.workload import Words
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
-from tests.golden.records import tiny_folder
+from tests.golden.records import OWN_RECORDS, tiny_folder
 
 BASE = "tiny_sdxl.safetensors"
 REFINER = "tiny_refiner.safetensors"
@@ -92,7 +92,7 @@ class Workbench:
     def _install(self) -> Path:
         models = Path(self._opened.enter_context(tempfile.TemporaryDirectory()))
         own = self._tiny / BASE
-        base = own if own.is_file() else EMBEDDED / "checkpoints" / BASE
+        base = own if own.is_file() else OWN_RECORDS / "tiny" / BASE
         checkpoints = models / "checkpoints"
         checkpoints.mkdir()
         (checkpoints / BASE).symlink_to(base.resolve())

@@ -12,14 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import fooocus_engine.models
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import load_base
 from fooocus_engine.models.families.checkpoint import Target
 from tests.golden.records import OWN_RECORDS, Group
+from tests.models.tiny import CHECKPOINT
 
-EMBEDDED = Path(fooocus_engine.models.__file__).parent / "embedded"
-TINY = EMBEDDED / "checkpoints" / "tiny_sdxl.safetensors"
 LORAS = OWN_RECORDS / "tiny" / "loras"
 PATCHES = OWN_RECORDS / "tiny" / "adapters"
 TOLERANCE = 1e-5  # of the largest value; the group's table allows 1e-4 (records/README.md)
@@ -37,7 +35,7 @@ def _group(name: str) -> Group:
 def tiny_model() -> DiffusionModel:
     """A fresh tiny model, all in float32, as the recordings were made."""
     target = Target(torch.device("cpu"), torch.float32, text_dtype=torch.float32)
-    return load_base(TINY, target, tokenizer=Path("unused"))
+    return load_base(CHECKPOINT, target, tokenizer=Path("unused"))
 
 
 @dataclass(frozen=True)

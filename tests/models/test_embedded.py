@@ -1,13 +1,84 @@
-"""The shipped models folder as a whole."""
+"""The shipped models folder as a whole: the trained starter model and its companions, and that they fit each other."""
 
 from __future__ import annotations
 
-from fooocus_engine.models.catalogue import EMBEDDED
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from fooocus_engine.models.catalogue import EMBEDDED, Catalogue
+from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.models.preview import PreviewDecoder
+from fooocus_engine.models.store import ModelStore
+from fooocus_engine.models.weights import read_file
+from fooocus_engine.settings import Settings
+from fooocus_engine.types import ModelChoice
 
 MOST_BYTES = 24_000_000
+STARTER = "starter_sdxl.safetensors"
+TOLD = (
+    "text_encoder.json",
+    "text_encoder_2.json",
+    "tokenizer/merges.txt",
+    "tokenizer/vocab.json",
+    "unet.json",
+    "vae.json",
+)
+PREVIEW = "vae_approx/xlvaeapp.pth"
+WEIGHTS = (f"checkpoints/{STARTER}", PREVIEW, "upscale_models/fooocus_upscaler_s409985e5.bin")
+COMPANIONS = tuple(f"checkpoints/starter_sdxl/{name}" for name in TOLD)
+CPU = (torch.device("cpu"), torch.float32)
 
 
-def test_the_shipped_models_take_at_most_24_megabytes():
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> ModelStore:
+    return ModelStore(Settings(device="cpu"), Catalogue(tmp_path_factory.mktemp("models")))
+
+
+@pytest.fixture(scope="module")
+def base(store) -> DiffusionModel:
+    with store.prepared(ModelChoice(STARTER)) as prepared:
+        return prepared.base
+
+
+def tensors(content: object) -> Iterator[Tensor]:
+    """All that are in a weight file, however deep."""
+    if isinstance(content, Tensor):
+        yield content
+    elif isinstance(content, dict):
+        for value in content.values():
+            yield from tensors(value)
+
+
+def test_exactly_these_files_are_shipped():
+    found = {path.relative_to(EMBEDDED).as_posix() for path in EMBEDDED.rglob("*") if path.is_file()}
+    assert found == {*WEIGHTS, *COMPANIONS}
+
+
+def test_they_take_at_most_24_megabytes():
     sizes = [path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()]
     assert sizes
     assert sum(sizes) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_weights_are_finite_and_of_at_most_half_precision_but_for_the_preview_decoder(name):
+    found = list(tensors(read_file(EMBEDDED / name)))
+    assert found
+    assert {tensor.dtype for tensor in found} == {torch.float32 if name == PREVIEW else torch.float16}
+    assert all(bool(tensor.isfinite().all()) for tensor in found)
+
+
+def test_the_checkpoint_is_told_all_that_tensors_cannot_tell(base):
+    assert base.family == "sdxl"
+    assert base.text is not None and base.codec is not None
+    assert base.unet.config.norm_num_groups == 16
+    assert base.codec.vae.config.norm_num_groups == 8
+    assert base.text.clip_l.tokenizer is not None
+
+
+def test_the_preview_decoder_makes_a_picture_of_a_latent():
+    preview = PreviewDecoder.load(EMBEDDED / PREVIEW, *CPU)
+    assert preview.render(torch.zeros(1, 4, 24, 24)).size == (48, 48)

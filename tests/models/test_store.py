@@ -20,9 +20,11 @@ from fooocus_engine.models.lora import modules
 from fooocus_engine.models.store import HASH_BLOCK, ModelStore, target_of
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
-from tests.models.one_step import EMBEDDED, LORAS, PATCHES, TINY
+from tests.models.one_step import LORAS, PATCHES
+from tests.models.tiny import CHECKPOINT
 
 BASE = ModelChoice("own.safetensors")
+STARTER = "starter_sdxl.safetensors"
 KOHYA = ("tiny_kohya.safetensors", 0.8)
 LOHA = ("tiny_loha.safetensors", 0.4)
 State = dict[tuple[str, str], Tensor]
@@ -34,22 +36,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's models folder with two copies of the tiny checkpoint, LoRAs, patches and a VAE."""
     root = tmp_path_factory.mktemp("models")
     for name in ("own", "other"):
-        shutil.copytree(TINY.with_suffix(""), root / "checkpoints" / name)
-        shutil.copy(TINY, root / "checkpoints" / f"{name}.safetensors")
+        shutil.copytree(CHECKPOINT.with_suffix(""), root / "checkpoints" / name)
+        shutil.copy(CHECKPOINT, root / "checkpoints" / f"{name}.safetensors")
     shutil.copytree(LORAS, root / "loras")
     (root / "inpaint").mkdir()
     for patch in PATCHES.glob("*.patch"):
         shutil.copy(patch, root / "inpaint")
     (root / "vae" / "sharp").mkdir(parents=True)
-    shutil.copy(TINY.with_suffix("") / "vae.json", root / "vae" / "sharp" / "vae.json")
+    shutil.copy(CHECKPOINT.with_suffix("") / "vae.json", root / "vae" / "sharp" / "vae.json")
     prefix = "first_stage_model."
-    vae = {key.removeprefix(prefix): value / 2 for key, value in load_file(TINY).items() if key.startswith(prefix)}
+    vae = {
+        key.removeprefix(prefix): value / 2 for key, value in load_file(CHECKPOINT).items() if key.startswith(prefix)
+    }
     save_file(vae, root / "vae" / "sharp.safetensors")
     return root
 
 
 def on_cpu(folder: Path, dtype: str = "auto") -> ModelStore:
-    return ModelStore(Settings(device="cpu", dtype=dtype), Catalogue(folder, EMBEDDED))
+    return ModelStore(Settings(device="cpu", dtype=dtype), Catalogue(folder))
 
 
 @pytest.fixture
@@ -206,7 +210,7 @@ def test_half_precision_weights_are_the_float32_merge_rounded_once(folder):
 
 
 def test_a_base_of_another_family_is_refused_in_the_words_of_the_reference(store, folder):
-    tensors = {key: tensor for key, tensor in load_file(TINY).items() if "embedders.1" not in key}
+    tensors = {key: tensor for key, tensor in load_file(CHECKPOINT).items() if "embedders.1" not in key}
     save_file(tensors, folder / "checkpoints" / "half.safetensors")
     with pytest.raises(BadModelFile) as caught, store.prepared(ModelChoice("half.safetensors")):
         pass
@@ -255,7 +259,7 @@ def test_a_full_device_is_told_as_such(store):
 
 
 def test_the_shipped_base_brings_its_own_companions(store):
-    with store.prepared(ModelChoice("tiny_sdxl.safetensors", loras=(("sdxl_lcm_lora.safetensors", 1.0),))) as prepared:
+    with store.prepared(ModelChoice(STARTER)) as prepared:
         assert prepared.warnings == ()
         preview = store.preview(prepared.base.family)
     assert preview is not None
@@ -284,7 +288,7 @@ def test_the_upscaler_of_the_users_folder_serves_the_users_checkpoints(folder, t
 
 
 def test_the_shipped_upscaler_serves_the_shipped_base_without_its_being_loaded(tmp_path):
-    assert on_cpu(tmp_path).upscaler("tiny_sdxl.safetensors").enlarge(Image.new("RGB", (3, 2))).size == (12, 8)
+    assert on_cpu(tmp_path).upscaler(STARTER).enlarge(Image.new("RGB", (3, 2))).size == (12, 8)
 
 
 def test_the_short_hash_is_the_start_of_sha256_and_follows_the_file(store, tmp_path):
@@ -322,7 +326,7 @@ def test_the_dtype_follows_the_device_unless_it_is_set():
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_device_everything_moves_there_and_release_empties_it(folder):
-    store = ModelStore(Settings(device="cuda"), Catalogue(folder, EMBEDDED))
+    store = ModelStore(Settings(device="cuda"), Catalogue(folder))
     held = torch.cuda.memory_allocated()
     with store.prepared(ModelChoice(BASE.base, loras=(KOHYA,))) as prepared:
         devices = {p.device.type for module in modules(prepared.base).values() for p in module.parameters()}

@@ -1,4 +1,4 @@
-"""The shipped tiny model, loaded once a process; tests must leave it as it is."""
+"""The recordings' tiny model, loaded once a process; tests must leave it as it is."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from pathlib import Path
 
 import torch
 
-import fooocus_engine.models
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import Target, load_base
 from tests.golden.records import OWN_RECORDS, Group
 
-EMBEDDED = Path(fooocus_engine.models.__file__).parent / "embedded"
-CHECKPOINT = EMBEDDED / "checkpoints" / "tiny_sdxl.safetensors"
+CHECKPOINT = OWN_RECORDS / "tiny" / "tiny_sdxl.safetensors"
 TOKENIZER = CHECKPOINT.with_suffix("") / "tokenizer"
 CPU = Target(torch.device("cpu"), torch.float32)
 

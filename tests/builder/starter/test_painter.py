@@ -10,17 +10,17 @@ import torch
 from PIL import Image
 
 from builder.starter.adapter import Adapter, write_files
-from builder.starter.autoencoder import fold_scale, new_autoencoder
+from builder.starter.base import loaded
 from builder.starter.control_start import untrained
-from builder.starter.export import NAME, write_checkpoint
-from builder.starter.model import Networks, new_tokenizer
+from builder.starter.export import NAME
 from builder.starter.painter import Painter, Wanted
 from builder.starter.studio import Painters
-from builder.starter.train_control import FILE, loaded, write_file
+from builder.starter.train_control import FILE, write_file
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, LORAS
 from fooocus_engine.models.image_attention import layer_widths
+from tests.builder.starter.bases import write_base
 
 FIELDS = {"advanced_params": {"overwrite_step": 2}}
 SIDE = 64
@@ -29,13 +29,10 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    vae = new_autoencoder()
-    fold_scale(vae)
-    networks = Networks(new_tokenizer())
-    write_checkpoint(networks.state_dict(), vae.state_dict(), folder / "checkpoints")
-    write_files(Adapter(layer_widths(networks.unet)), folder)
-    tensors = untrained(loaded(folder, NAME), 2)
+    write_base(folder, folder)
+    base = loaded(folder)
+    write_files(Adapter(layer_widths(base.unet)), folder)
+    tensors = untrained(base, 2)
     write_file(
         {key: value if value.any() else torch.randn_like(value) * 0.1 for key, value in tensors.items()},
         folder / CONTROLNET,

@@ -11,6 +11,7 @@ from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, RefinerSwa
 from tests.endpoints.asking import plan, with_files
 
 BASE = "juggernautXL_v8Rundiffusion.safetensors"
+STARTER = "starter_sdxl.safetensors"
 FILES = (
     f"checkpoints/{BASE}", "checkpoints/refiner.safetensors", "loras/a.safetensors", "loras/b.safetensors",
     "loras/sdxl_lcm_lora.safetensors", "loras/sdxl_hyper_sd_4step_lora.safetensors", "vae/other.safetensors",
@@ -117,7 +118,7 @@ OLD_BASE = "juggernautXL_version6Rundiffusion.safetensors"
 @pytest.mark.parametrize("name", presets()["default"].previous_default_models)
 def test_an_old_name_of_the_default_checkpoint_asks_for_the_default_one(installed, name):
     assert plan(installed, base_model_name=name).models.base == BASE
-    assert plan(installed, "starter", base_model_name=name).models.base == "tiny_sdxl.safetensors"
+    assert plan(installed, "starter", base_model_name=name).models.base == STARTER
 
 
 def test_an_installed_checkpoint_is_used_by_its_own_name(tmp_path):
@@ -149,8 +150,10 @@ def test_a_prompt_that_would_not_be_expanded_needs_no_expander(installed, prompt
     assert not any("expander" in warning for warning in made.warnings)
 
 
-def test_with_the_expander_even_a_prompt_of_tags_is_expanded(tmp_path):
-    made = plan(Catalogue(tmp_path), **EXPANDED | {"prompt": "<lora:none:1>"})  # the shipped model has one
+@pytest.mark.parametrize("base", [BASE, STARTER])
+def test_with_the_expander_even_a_prompt_of_tags_is_expanded(tmp_path, base):
+    catalogue = with_files(tmp_path, (f"checkpoints/{BASE}", "prompt_expansion/fooocus_expansion/pytorch_model.bin"))
+    made = plan(catalogue, base_model_name=base, **EXPANDED | {"prompt": "<lora:none:1>"})
     assert made.images[0].expand
     assert made.images[0].styles == ("Fooocus V2", "SAI Anime")
 
@@ -179,10 +182,9 @@ def test_a_default_vae_or_refiner_that_is_missing_is_left_out(tmp_path):
     assert "default refiner" in sai.warnings[0]
 
 
-def test_the_shipped_model_stands_in_with_its_companions(tmp_path):
-    made = plan(Catalogue(tmp_path), performance_selection="Lightning")
-    assert made.models.base == "tiny_sdxl.safetensors"
-    assert made.models.loras[-1][0] == "sdxl_lightning_4step_lora.safetensors"
+def test_the_shipped_model_stands_in_where_none_is_installed(tmp_path):
+    made = plan(Catalogue(tmp_path))
+    assert made.models.base == STARTER
     assert "stands in" in made.warnings[0]
 
 

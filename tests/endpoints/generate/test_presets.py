@@ -9,6 +9,7 @@ from fooocus_engine.errors import UnknownName
 from fooocus_engine.sampling.settings import SAMPLERS, SCHEDULERS
 
 JUGGERNAUT = "juggernautXL_v8Rundiffusion.safetensors"
+STARTER = "starter_sdxl.safetensors"
 OFFSET = "sd_xl_offset_example-lora_1.0.safetensors"
 DEFAULT_STYLES = ("Fooocus V2", "Fooocus Enhance", "Fooocus Sharp")
 ROWS = {  # base, (lora, weight), cfg, styles, aspect
@@ -44,7 +45,7 @@ ROWS = {  # base, (lora, weight), cfg, styles, aspect
         ("Fooocus V2", "Fooocus Cinematic"),
         "1152*896",
     ),
-    "starter": ("tiny_sdxl.safetensors", (), 4.0, (), "256*256"),
+    "starter": (STARTER, (), 4.0, (), "192*192"),
 }
 OLD_JUGGERNAUTS = tuple(
     f"juggernautXL_{version}Rundiffusion.safetensors" for version in ("version8", "version7", "v7", "version6", "v6")

@@ -10,7 +10,6 @@ from fooocus_engine.endpoints.generate.performance import Performance
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
-from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.settings import Settings
 from tests.endpoints.asking import WORDS, with_files
 
@@ -89,7 +88,8 @@ def test_what_is_not_installed_is_not_among_the_parameters(installed):
 
 
 def test_the_shipped_model_is_told_by_its_own_name(tmp_path):
-    _, parameters = planned({"image_seed": 1, "prompt": "a cat"}, Catalogue(tmp_path))
-    assert parameters["base_model_name"] == "tiny_sdxl.safetensors"
+    catalogue = with_files(tmp_path, ["prompt_expansion/fooocus_expansion/pytorch_model.bin"])
+    _, parameters = planned({"image_seed": 1, "prompt": "a cat"}, catalogue)
+    assert parameters["base_model_name"] == "starter_sdxl.safetensors"
     assert parameters["style_selections"][0] == "Fooocus V2"
     assert parameters["advanced_params"]["vae_name"] == "Default (model)"

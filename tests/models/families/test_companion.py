@@ -13,7 +13,7 @@ from fooocus_engine.models.families.vae import load_codec
 from tests.models.tiny import CHECKPOINT, CPU, TOKENIZER
 
 
-def test_the_shipped_model_has_a_whole_companion():
+def test_a_whole_companion_is_read():
     companion = read_companion(CHECKPOINT)
     assert companion.unet["attention_head_dim"] == [1, 2, 4]
     assert companion.text_encoder["num_attention_heads"] == 4
