@@ -68,12 +68,12 @@ class Loaded:
         self._borrowed, self.merged, self.warnings = {}, (), ()
         changes = self._changes(files)
         with ExitStack() as undo:
-            borrowed = {
+            applied = {
                 part: undo.enter_context(apply_changes(module, changes.by_part.get(part, {})))
                 for part, module in modules(self.model).items()
             }
             undo.pop_all()
-        self._borrowed, self.merged, self.warnings = borrowed, files, changes.warnings
+        self._borrowed, self.merged, self.warnings = applied, files, changes.warnings
 
     def patched(self, patches: Files) -> Twin:
         """The twin with ``patches`` applied after what is merged; kept until others are asked for or ``unpatch``."""
