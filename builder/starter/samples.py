@@ -29,8 +29,23 @@ class Pool:
     """Scenes of one picture size with their latents ``[N, 4, h/8, w/8]`` of deviation 1."""
 
     size: Size
-    scenes: Sequence[Scene]
+    scenes: list[Scene]
     latents: Tensor
+
+
+class Renewal:
+    """New pictures in the places of a pool's oldest: one that is seen dozens of times is learned by heart."""
+
+    def __init__(self, pool: Pool, encoder: Encoder) -> None:
+        self._pool, self._encoder, self._oldest = pool, encoder, 0
+
+    def renew(self, count: int, random: Random) -> None:
+        """Replace ``count`` of them."""
+        fresh = latent_pool(self._encoder, random.getrandbits(40), count, self._pool.size, 1)
+        for scene, latent in zip(fresh.scenes, fresh.latents, strict=True):
+            self._pool.scenes[self._oldest] = scene
+            self._pool.latents[self._oldest] = latent
+            self._oldest = (self._oldest + 1) % len(self._pool.scenes)
 
 
 def latent_pool(encoder: Encoder, seed: int, count: int, size: Size, processes: int) -> Pool:

@@ -20,12 +20,13 @@ from builder.starter.conditions import conditions
 from builder.starter.denoising import draw_timesteps, noised, weighted_loss
 from builder.starter.model import NATIVE, Average, Chunks, Networks, Words, new_tokenizer
 from builder.starter.pictures import Size
-from builder.starter.samples import OTHER_SIZES, Batch, Pool, count_at, draw_batch, latent_pool
+from builder.starter.samples import OTHER_SIZES, Batch, Pool, Renewal, count_at, draw_batch, latent_pool
 from builder.starter.train_autoencoder import load_parts
 from builder.starter.training import Alone, Course, State, Workers, falling, run
 
 NATIVE_SHARE = 0.55  # of steps, once other sizes are mixed in
 WARM_STEPS = 100
+USES = 5  # of a picture, on average, before another takes its place
 KEPT = 128  # held-back pictures
 MEETING = "meeting"  # the file through which workers find each other
 
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rate", type=float, default=7e-4)
     made.add_argument("--batch", type=int, default=32, help="of each worker")
     made.add_argument("--workers", type=int, default=1)
-    made.add_argument("--pool", type=int, default=9_000, help="pictures of the native size that each worker draws")
+    made.add_argument("--pool", type=int, default=4_000, help="pictures of the native size that a worker has at hand")
     return made
 
 
@@ -112,12 +113,17 @@ class Run:
         random = Random(seed)
 
         @cache
-        def pool(size: Size) -> Pool:
-            return latent_pool(self.teacher, seed, given.pool if size == NATIVE else given.pool // 5, size, 1)
+        def pool(size: Size) -> tuple[Pool, Renewal]:
+            count = given.pool if size == NATIVE else given.pool // 5
+            drawn = latent_pool(self.teacher, seed, count, size, 1)
+            return drawn, Renewal(drawn, self.teacher)
 
         def loss() -> Tensor:
             size = shared_size(state.step, given.sizes_from)
-            batch = draw_batch(pool(size), count_at(size, given.batch), self.words, random)
+            drawn, renewal = pool(size)
+            count = count_at(size, given.batch)
+            batch = draw_batch(drawn, count, self.words, random)
+            renewal.renew(-(-count // USES), random)
             return self.loss(batch, draw_timesteps(len(batch.latents)), torch.randn_like(batch.latents))
 
         course = Course(
