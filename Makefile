@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run check format test slow test-gpu golden bench bench-full clean
+.PHONY: help run check format test slow test-gpu golden bench bench-full bench-patch clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -53,6 +53,9 @@ bench: $(VENV)/.dev ## measure start-up, a picture, its floor, and the imports
 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size
+
+bench-patch: $(VENV)/.dev ## measure an inpaint patch on a UNet of full size: 16 GB of memory, 3 GB of temporary files
+	$(BIN)/python -m benchmarks.patch
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

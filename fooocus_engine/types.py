@@ -114,12 +114,39 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
+class Margins:
+    """Pixels that a picture grows by on each side."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.top, self.bottom, self.left, self.right))
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a picture keeps where it is not repainted. Latents are unscaled."""
+
+    latent: Tensor
+    """``[1, 4, h/8, w/8]``, in the base's latent space."""
+    mask: Tensor
+    """``[1, 1, h/8, w/8]`` float32: 1 = repaint, 0 = keep."""
+    for_refiner: Tensor | None = None
+    """The same picture in the refiner's latent space, where that is another one."""
+
+
+@dataclass(frozen=True)
 class Canvas:
     """Where sampling starts. ``start`` is an unscaled latent ``[1, 4, h/8, w/8]``; ``None`` is an empty one."""
 
     size: tuple[int, int]
     """(width, height) in pixels."""
     start: Tensor | None = None
+    known: Known | None = None
+    """``None``: everything is painted."""
 
 
 @dataclass(frozen=True)
