@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fooocus_engine.imaging.resize import resampled
+
 WHITE = 255
 MIDDLE = 127  # above it a pixel is repainted
 SOFT_PIXELS = 32  # from the mask to where the soft edge has ended
@@ -32,13 +34,13 @@ def repaint_mask(mask: Image.Image, size: tuple[int, int]) -> Mask:
 
 def black_and_white(mask: Image.Image, size: tuple[int, int]) -> Mask:
     """``mask`` at ``size``: 255 where the mean of the channels is above the middle, else 0."""
-    resized = np.asarray(mask.resize(size, Image.Resampling.LANCZOS))
+    resized = np.asarray(resampled(mask, size))
     mean = resized if resized.ndim == 2 else resized.mean(axis=2)
     return np.where(mean > MIDDLE, np.uint8(WHITE), np.uint8(0))
 
 
 def grown(mask: Mask, pixels: int) -> Mask:
-    """``mask`` grown by so many pixels in all eight directions; shrunk if negative. Its border neither helps nor hurts."""
+    """``mask`` grown by so many pixels in all eight directions; shrunk if negative. What lies outside has no say."""
     if pixels > 0:
         return np.asarray(cv2.dilate(mask, _SQUARE, iterations=pixels), np.uint8)
     if pixels < 0:

@@ -108,7 +108,7 @@ def plus_quantised(weight: Tensor, t: Tensors, strength: float) -> Tensor:
     for first in range(0, len(weight), rows):
         part = slice(first, first + rows)
         change = t["levels"][part].to(weight.device).float().div_(LEVELS).mul_(span).add_(start)
-        result[part] = weight[part].float().add_(change, alpha=strength)
+        result[part] = torch.add(weight[part].float(), change, alpha=strength, out=change)
     return result
 
 

@@ -11,6 +11,7 @@ from fooocus_engine.endpoints.generate.sizes import size_lines
 from fooocus_engine.imaging.edges import HIGH, LOW, pyra_canny
 from fooocus_engine.imaging.resize import Fit, fitted_size, resampled, resized, shape_ceil
 from fooocus_engine.imaging.rgb import as_rgb
+from tests.golden import inpaint_images
 from tests.golden.compare import exact, picture_error
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
@@ -38,7 +39,7 @@ def replay(record: Record, workbench: Workbench) -> float | None:
         case "canny":
             return canny(record)
         case _:
-            return None
+            return inpaint_images.replay(record, workbench)
 
 
 def canny(record: Record) -> float:

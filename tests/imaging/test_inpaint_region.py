@@ -1,4 +1,4 @@
-"""The region of an inpaint: boxes against the specification's table and recordings, fill, latent mask and paste-back."""
+"""The region of an inpaint against the specification and recordings: fill, latent mask, paste-back."""
 
 from __future__ import annotations
 
@@ -8,32 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fooocus_engine.imaging.inpaint_region import (
-    Box,
-    Region,
-    cut_out,
-    filled,
-    interested_box,
-    latent_mask,
-    pasted,
-    surroundings,
-)
+from fooocus_engine.imaging.box import Box, interested_box
+from fooocus_engine.imaging.inpaint_region import Region, cut_out, filled, latent_mask, pasted, soft_edge
 from fooocus_engine.imaging.masks import softened
 from fooocus_engine.imaging.resize import shape_ceil
 from tests.golden.records import OWN_RECORDS, Group
 
 RECORDS = Group(OWN_RECORDS / "G_image_ops.json")
-TABLE = [  # image-inpaint.md §3: height, width, rows and columns of the mask, field, first box, final box
-    (1024, 1024, (400, 600, 300, 500), 0.618, (386, 613, 286, 513), (183, 816, 83, 716)),
-    (1024, 1024, (400, 600, 300, 500), 0.0, (386, 613, 286, 513), (386, 613, 286, 513)),
-    (896, 1152, (0, 50, 0, 50), 0.618, (0, 52, 0, 52), (0, 711, 0, 712)),
-    (1080, 1920, (500, 540, 900, 1020), 0.618, (452, 587, 892, 1027), (0, 1080, 366, 1553)),
-    (512, 768, (10, 500, 600, 760), 0.618, (0, 512, 399, 768), (0, 512, 293, 768)),
-]
-RECORDED_BOXES = [
-    (row["h"], row["w"], tuple(row["rect_y0y1x0x1"]), row["k"], tuple(row["initial"]), tuple(row["solved"]))
-    for row in RECORDS.record("bbox").data
-]
 
 
 def mask_of(height: int, width: int, rectangle: tuple[int, ...]) -> np.ndarray:
@@ -47,36 +28,7 @@ def random_picture(width: int, height: int, seed: int = 0) -> Image.Image:
 
 
 def region_of(mask: np.ndarray, box: Box, image: Image.Image) -> Region:
-    return Region(box, image, mask, softened(mask)[box.pixels])
-
-
-@pytest.mark.parametrize(("height", "width", "rectangle", "field", "first", "final"), TABLE + RECORDED_BOXES)
-def test_boxes_are_those_of_the_specification_and_the_recordings(height, width, rectangle, field, first, final):
-    mask = mask_of(height, width, rectangle)
-    assert surroundings(mask) == first
-    assert interested_box(mask, field) == final
-
-
-@settings(deadline=None, database=None)
-@given(st.data())
-def test_a_box_lies_in_the_picture_and_is_as_large_as_asked(data):
-    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
-    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    bottom, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
-    field = data.draw(st.floats(0, 1))
-    mask = mask_of(height, width, (top, bottom, left, right))
-    first, box = surroundings(mask), interested_box(mask, field)
-    assert 0 <= box.top < box.bottom <= height and 0 <= box.left < box.right <= width
-    assert box.bottom - box.top >= field * height and box.right - box.left >= field * width
-    assert box.top <= first.top and box.bottom >= first.bottom and box.left <= first.left and box.right >= first.right
-    # The reach is cut to whole pixels, so one row or column may stay out.
-    assert box.bottom >= bottom - 1 and box.right >= right - 1 and box.top <= top and box.left <= left
-
-
-def test_greys_count_for_the_box_but_not_as_something_to_repaint():
-    mask = np.zeros((100, 100), np.uint8)
-    mask[50, 50], mask[20, 20] = 255, 1
-    assert surroundings(mask) == (18, 53, 18, 53)
+    return Region(box, image, mask, soft_edge(mask, box))
 
 
 def test_the_fill_has_the_check_values_of_the_specification():
@@ -150,7 +102,7 @@ def test_pasting_changes_nothing_away_from_the_mask_and_all_inside_it(data):
     top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
     mask = mask_of(height, width, (top, min(top + 4, height), left, min(left + 3, width)))
     original, made = random_picture(width, height, 1), random_picture(width, height, 2)
-    box = interested_box(mask, 1)
+    box = Box(0, height, 0, width)
     result, old, new = (
         np.asarray(image) for image in (pasted(original, region_of(mask, box, original), made), original, made)
     )
@@ -161,10 +113,16 @@ def test_pasting_changes_nothing_away_from_the_mask_and_all_inside_it(data):
     assert np.abs(result - (new * share + old * (1 - share))).max() < 1 + 1e-9
 
 
+@pytest.mark.parametrize("box", [Box(0, 150, 0, 130), Box(60, 70, 50, 90), Box(0, 1, 129, 130)])
+def test_the_soft_edge_of_a_box_is_that_of_the_whole_picture(box):
+    mask = np.where(np.random.default_rng(0).random((150, 130)) > 0.999, np.uint8(255), np.uint8(0))
+    assert np.array_equal(soft_edge(mask, box), softened(mask)[box.pixels])
+
+
 def test_pasting_a_picture_onto_itself_is_the_identity():
     image = random_picture(80, 70)
     mask = mask_of(70, 80, (20, 40, 30, 60))
-    box = interested_box(mask, 0.5)
+    box = interested_box(Box(20, 40, 30, 60), image.size, 0.5)
     part = image.crop((box.left, box.top, box.right, box.bottom))
     assert np.array_equal(np.asarray(pasted(image, region_of(mask, box, image), part)), np.asarray(image))
 
@@ -172,7 +130,7 @@ def test_pasting_a_picture_onto_itself_is_the_identity():
 def test_outside_of_the_box_nothing_changes_even_where_the_edge_is_soft():
     image = random_picture(120, 120)
     mask = mask_of(120, 120, (50, 60, 50, 60))
-    box = interested_box(mask, 0.0)
+    box = interested_box(Box(50, 60, 50, 60), image.size, 0.0)
     result = np.array(pasted(image, region_of(mask, box, image), random_picture(500, 300, 3)))
     before = np.array(image)
     assert not np.array_equal(result, before)

@@ -1,4 +1,4 @@
-"""The inpaint head on the tiny model: the recorded feature and estimates, no trace afterwards, files that do not fit."""
+"""The inpaint head on the tiny model: recorded feature and estimates, no trace afterwards, files that do not fit."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -85,13 +87,9 @@ def test_both_of_two_runs_keep_the_pixels():
 
 
 def test_a_second_pass_in_other_latents_keeps_the_picture_in_those():
-    stage = fake_stage(fake_model("sd15"))
-    refiner = type(stage)(stage.model, stage.positive, stage.negative, interposer=lambda latent: latent)
+    refiner = replace(fake_stage(fake_model("sd15")), interposer=lambda latent: latent)
     known = Known(random(5) * 8, PAINTED, for_refiner=random(6) * 8)
-    asked = recipe(known)
-    sampled = sample(
-        Recipe(asked.base, refiner, asked.canvas, asked.sampling, asked.guidance), seed=1, on_step=lambda step: None
-    )
+    sampled = sample(replace(recipe(known), refiner=refiner), seed=1, on_step=lambda step: None)
     assert sampled.first is not None
     torch.testing.assert_close(kept(sampled.first), kept(known.latent), rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(kept(sampled.latent), kept(known.for_refiner), rtol=1e-4, atol=1e-3)

@@ -1,0 +1,74 @@
+"""Boxes against the specification's table and the recordings, and what must hold of any box."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fooocus_engine.imaging.box import Box, interested_box, is_small, surroundings, working_size
+from fooocus_engine.imaging.resize import shape_ceil
+from tests.golden.records import OWN_RECORDS, Group
+
+TABLE = [  # image-inpaint.md §3: height, width, rows and columns of the mask, field, first box, final box
+    (1024, 1024, (400, 600, 300, 500), 0.618, (386, 613, 286, 513), (183, 816, 83, 716)),
+    (1024, 1024, (400, 600, 300, 500), 0.0, (386, 613, 286, 513), (386, 613, 286, 513)),
+    (896, 1152, (0, 50, 0, 50), 0.618, (0, 52, 0, 52), (0, 711, 0, 712)),
+    (1080, 1920, (500, 540, 900, 1020), 0.618, (452, 587, 892, 1027), (0, 1080, 366, 1553)),
+    (512, 768, (10, 500, 600, 760), 0.618, (0, 512, 399, 768), (0, 512, 293, 768)),
+]
+RECORDED = [
+    (row["h"], row["w"], tuple(row["rect_y0y1x0x1"]), row["k"], tuple(row["initial"]), tuple(row["solved"]))
+    for row in Group(OWN_RECORDS / "G_image_ops.json").record("bbox").data
+]
+LENGTHS = st.integers(1, 40)
+
+
+@st.composite
+def marks(draw):
+    """A picture's size and a box inside it."""
+    width, height = draw(LENGTHS), draw(LENGTHS)
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    return (width, height), Box(top, draw(st.integers(top + 1, height)), left, draw(st.integers(left + 1, width)))
+
+
+@pytest.mark.parametrize(("height", "width", "rectangle", "field", "first", "final"), TABLE + RECORDED)
+def test_boxes_are_those_of_the_specification_and_the_recordings(height, width, rectangle, field, first, final):
+    marked, size = Box(*rectangle), (width, height)
+    assert surroundings(marked, size) == first
+    assert interested_box(marked, size, field) == final
+
+
+@settings(deadline=None, database=None)
+@given(marks(), st.floats(0, 1))
+def test_a_box_lies_in_the_picture_around_the_first_one_and_is_as_large_as_asked(marked_in, field):
+    size, marked = marked_in
+    first, box = surroundings(marked, size), interested_box(marked, size, field)
+    assert 0 <= box.top < box.bottom <= size[1] and 0 <= box.left < box.right <= size[0]
+    assert box.bottom - box.top >= field * size[1] and box.right - box.left >= field * size[0]
+    assert box.top <= first.top and box.bottom >= first.bottom and box.left <= first.left and box.right >= first.right
+
+
+@settings(deadline=None, database=None)
+@given(marks())
+def test_at_most_one_row_or_column_of_what_is_marked_stays_out(marked_in):
+    size, marked = marked_in
+    box = surroundings(marked, size)
+    assert box.top <= marked.top and box.left <= marked.left
+    assert box.bottom >= marked.bottom - 1 and box.right >= marked.right - 1
+
+
+@settings(deadline=None, database=None)
+@given(st.integers(1, 6000), st.integers(1, 6000))
+def test_parts_are_worked_at_in_one_class_of_sizes(width, height):
+    box = Box(0, height, 0, width)
+    size = working_size(box)
+    assert shape_ceil(*size) == 1024 or min(size) == 64  # sides are at least a step, so thin parts may be larger
+    assert is_small(box) == (shape_ceil(width, height) < 1024)
+    assert size == (width, height) or not (size[0] % 64 or size[1] % 64)
+
+
+def test_a_box_knows_its_size_and_its_place_in_an_array():
+    box = Box(2, 5, 10, 30)
+    assert box.size == (20, 3)
+    assert box.pixels == (slice(2, 5), slice(10, 30))
