@@ -1,4 +1,4 @@
-"""Boxes of a picture: around what is marked in it, grown to a share of the whole, and the size such a part is worked at.
+"""Boxes of a picture: around what is marked in it, grown to a share of the whole, and the size that is worked at.
 
 Pure arithmetic on pixel numbers (image-inpaint.md §3, §4); knows no picture.
 """

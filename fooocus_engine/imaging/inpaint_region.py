@@ -20,7 +20,7 @@ from fooocus_engine.imaging.resize import resampled
 
 BLURS = ((512, 2), (256, 2), (128, 4), (64, 4), (33, 8), (15, 8), (5, 16), (3, 16))  # (radius, times) of the fill
 PIXELS_PER_LATENT = 8
-ROWS_AT_ONCE = 256  # that are mixed in wider numbers
+ROWS_AT_ONCE = 256  # that are mixed in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,6 @@ def pasted(original: Image.Image, region: Region, made: Image.Image) -> Image.Im
     window, new = result[region.box.pixels], np.asarray(resampled(made, region.box.size))
     for top in range(0, len(window), ROWS_AT_ONCE):
         rows = slice(top, top + ROWS_AT_ONCE)
-        share = region.soft[rows, :, None].astype(np.uint16)
-        window[rows] = (new[rows] * share + window[rows] * (WHITE - share)) // WHITE
+        share = region.soft[rows, :, None] / np.float32(WHITE)
+        window[rows] = (new[rows] * share + window[rows] * (1 - share)).astype(np.uint8)  # cut, not rounded
     return Image.fromarray(result)

@@ -18,6 +18,7 @@ MIDDLE = 127  # above it a pixel is repainted
 SOFT_PIXELS = 32  # from the mask to where the soft edge has ended
 SOFT_STEP = 8  # grey levels that the soft edge loses a pixel
 _SQUARE = np.ones((3, 3), np.uint8)
+_LEVELS = np.minimum(SOFT_STEP * np.arange(SOFT_PIXELS + 1), WHITE).astype(np.uint8)
 
 Mask = NDArray[np.uint8]
 
@@ -62,5 +63,6 @@ def softened(mask: Mask) -> Mask:
     """Share of the new picture in 255ths: 255 in the mask, ``256 − 8·D`` at a distance of D pixels (king's moves)."""
     left = np.where(mask > MIDDLE, np.uint8(SOFT_PIXELS), np.uint8(0))
     for _ in range(SOFT_PIXELS):
-        left = np.maximum(left, cv2.subtract(cv2.dilate(left, _SQUARE), 1))
-    return np.asarray(cv2.multiply(left, SOFT_STEP), np.uint8)
+        near = cv2.dilate(left, _SQUARE)
+        left = np.maximum(left, near - (near > 0))
+    return _LEVELS[left]

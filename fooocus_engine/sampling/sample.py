@@ -196,7 +196,7 @@ class _Run:
         return self._format(stage).out_of_model(x)
 
     def _keeping(self, stage: Stage, denoise: Denoiser) -> Denoiser:
-        """``denoise``; of a picture that is painted in part, the same around what is kept. Each run has its own noise."""
+        """``denoise``; of a picture painted in part, the same around what is kept. Each run has its own noise."""
         known = self._recipe.canvas.known
         if known is None or self._settings.sampler in IGNORE_KNOWN_PIXELS:
             return denoise

@@ -60,12 +60,24 @@ def test_at_most_one_row_or_column_of_what_is_marked_stays_out(marked_in):
 
 @settings(deadline=None, database=None)
 @given(st.integers(1, 6000), st.integers(1, 6000))
-def test_parts_are_worked_at_in_one_class_of_sizes(width, height):
+def test_a_part_is_worked_at_in_whole_steps_unless_its_own_size_will_do(width, height):
     box = Box(0, height, 0, width)
-    size = working_size(box)
-    assert shape_ceil(*size) == 1024 or min(size) == 64  # sides are at least a step, so thin parts may be larger
+    size, factor = working_size(box), 4 if is_small(box) else 1
     assert is_small(box) == (shape_ceil(width, height) < 1024)
-    assert size == (width, height) or not (size[0] % 64 or size[1] % 64)
+    if shape_ceil(factor * width, factor * height) == 1024:
+        assert size == (factor * width, factor * height)
+    else:
+        assert min(size) > 0 and not (size[0] % 64 or size[1] % 64)
+
+
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [((262, 197), (1152, 896)), ((320, 302), (1024, 960)), ((512, 240), (1472, 704)), ((1000, 1000), (1000, 1000))],
+)
+def test_sizes_that_parts_are_worked_at(part, size):
+    """The second and third are recorded (``outpaint_top_euler``, ``outpaint_lr``)."""
+    width, height = part
+    assert working_size(Box(0, height, 0, width)) == size
 
 
 def test_a_box_knows_its_size_and_its_place_in_an_array():
