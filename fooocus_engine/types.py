@@ -37,7 +37,9 @@ class Sources:
     """The pictures of a request, decoded."""
 
     image: Image.Image | None = None
-    """RGB, upright."""
+    """RGB, upright; for an inpaint grown already where it is outpainted."""
+    mask: Image.Image | None = None
+    """L, of the size of ``image``: above 127 = repaint. All rules of the request have been applied."""
 
 
 @dataclass(frozen=True)

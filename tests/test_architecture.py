@@ -45,6 +45,7 @@ WITH_TORCH = {
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
     "endpoints/generate/canvas.py",
+    "endpoints/generate/repainting.py",
     "endpoints/generate/encoders.py",
     "prompts/expansion.py",
 }

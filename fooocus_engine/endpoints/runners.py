@@ -51,6 +51,7 @@ RUNNERS: Mapping[str, Runner] = MappingProxyType(
     {
         "text-to-image": _generation("text-to-image"),
         "image-upscale-vary": _generation("image-upscale-vary"),
+        "image-inpaint-outpaint": _generation("image-inpaint-outpaint"),
         "styles": _styles,
         "all-models": _models,
         "refresh-models": _models,

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.listing.contract import ModelsRequest, NoFields
 from fooocus_engine.errors import ModelUnavailable, UnknownName
@@ -78,7 +79,7 @@ _ROWS = (
     Endpoint("image-upscale-vary", UpscaleVaryRequest, _generation("image-upscale-vary"), "Image Upscale or Variation"),
     Endpoint(
         "image-inpaint-outpaint",
-        None,
+        InpaintRequest,
         _generation("image-inpaint-outpaint") + _generation("image-inpait-outpaint"),  # the latter: misspelt for years
         "Image Inpaint or Outpaint",
     ),

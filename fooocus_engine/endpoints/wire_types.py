@@ -117,6 +117,10 @@ def _picture(value: Any) -> Any:
     return value
 
 
+def _optional_picture(value: Any) -> Any:
+    return None if is_no_picture(value) else value
+
+
 def is_no_picture(value: Any) -> bool:
     """Whether the value of a picture's field says that there is none."""
     return value is None or (isinstance(value, str) and value.strip() in NO_PICTURE)
@@ -132,3 +136,5 @@ WebUrl = Annotated[str, AfterValidator(_web_url)]
 """An http(s) address; empty = none."""
 Picture = Annotated[str, BeforeValidator(_picture), Field(exclude=True, repr=False)]
 """A picture that must be there: base64, a data URL or an http(s) address. Never repeated in a reply."""
+OptionalPicture = Annotated[str | None, BeforeValidator(_optional_picture), Field(exclude=True, repr=False)]
+"""The same, or none."""

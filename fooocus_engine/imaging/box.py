@@ -1,14 +1,17 @@
 """Boxes of a picture: around what is marked in it, grown to a share of the whole, and the size that is worked at.
 
-Pure arithmetic on pixel numbers (image-inpaint.md §3, §4); knows no picture.
+Looks at no more of a picture than its extremes (image-inpaint.md §1, §3, §4).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from PIL import Image
+
 from fooocus_engine.imaging.resize import Size, fitted_size, shape_ceil
 
+MIDDLE = 127  # of a mask: above it a pixel is repainted
 AROUND = 1.15  # the first box, over the marks' own half side
 WORKING_SHAPE = 1024  # of the parts that are worked at; see ``shape_ceil``
 ENLARGED = 4  # how many times the network makes a small part larger
@@ -31,6 +34,24 @@ class Box(NamedTuple):
     def pixels(self) -> tuple[slice, slice]:
         """As indices of an array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+def repaints(mask: Image.Image) -> bool:
+    """Whether there is anything to repaint in ``mask`` (L)."""
+    return any(mask.histogram()[MIDDLE + 1 :])
+
+
+def marked_box(mask: Image.Image) -> Box:
+    """Around every pixel of ``mask`` (L) that is not black, dark greys included.
+
+    Raises:
+        ValueError: all are black.
+    """
+    found = mask.getbbox()
+    if found is None:
+        raise ValueError("nothing is marked")
+    left, top, right, bottom = found
+    return Box(top, bottom, left, right)
 
 
 def interested_box(marked: Box, size: Size, field: float) -> Box:

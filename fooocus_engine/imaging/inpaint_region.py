@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fooocus_engine.imaging.box import Box, is_small, working_size
-from fooocus_engine.imaging.masks import MIDDLE, SOFT_PIXELS, WHITE, Mask, black_and_white, softened
+from fooocus_engine.imaging.box import MIDDLE, Box, is_small, working_size
+from fooocus_engine.imaging.masks import SOFT_PIXELS, WHITE, Mask, black_and_white, softened
 from fooocus_engine.imaging.resize import resampled
 
 BLURS = ((512, 2), (256, 2), (128, 4), (64, 4), (33, 8), (15, 8), (5, 16), (3, 16))  # (radius, times) of the fill

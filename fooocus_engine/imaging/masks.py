@@ -1,7 +1,7 @@
 """What a client's mask means: which pixels to repaint, grown, shrunk or turned around, and its soft edge.
 
 A mask is ``[h, w]`` uint8 of the picture's size. Above 127 a pixel is repainted; any value above 0 counts for the
-region of interest (``inpaint_region``). Rules: image-inpaint.md §1 and §4.
+box of interest (``box``). Rules: image-inpaint.md §1 and §4.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fooocus_engine.imaging.box import MIDDLE
 from fooocus_engine.imaging.resize import resampled
 
 WHITE = 255
-MIDDLE = 127  # above it a pixel is repainted
 SOFT_PIXELS = 32  # from the mask to where the soft edge has ended
 SOFT_STEP = 8  # grey levels that the soft edge loses a pixel
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -52,11 +52,6 @@ def grown(mask: Mask, pixels: int) -> Mask:
 def inverted(mask: Mask) -> Mask:
     """Black for white."""
     return WHITE - mask
-
-
-def repaints(mask: Mask) -> bool:
-    """Whether there is anything to repaint."""
-    return bool((mask > MIDDLE).any())
 
 
 def softened(mask: Mask) -> Mask:

@@ -23,6 +23,7 @@ class Phase(Enum):
 
     FEW_STEP_LORA = ("Downloading {} components ...", False)
     UPSCALE_MODELS = ("Downloading upscale models ...", False)
+    INPAINTER = ("Downloading inpainter ...", False)
     CONTROL_MODELS = ("Loading control models ...", False)
     INITIALIZING = ("Initializing ...", False)
     LOADING_MODELS = ("Loading models ...", True)
@@ -32,8 +33,11 @@ class Phase(Enum):
     ENCODING_NEGATIVE = ("Encoding negative #{} ...", True)
     IMAGE_PROCESSING = ("Image processing ...", True)
     UPSCALING = ("Upscaling image from {} ...", True)
+    ENCODING_MASKED = ("VAE Inpaint encoding ...", True)
+    ENCODING_SD15 = ("VAE SD15 encoding ...", True)
     ENCODING_GIVEN = ("VAE encoding ...", False)
     ENCODING_UPSCALED = ("VAE encoding ...", True)
+    ENCODING_FILL = ENCODING_UPSCALED
     MOVING_MODEL = ("Moving model to GPU ...", False)
 
     def __init__(self, text: str, advances: bool) -> None:

@@ -1,6 +1,6 @@
 """What the inpaint engines add to a UNet: patches of its weights, and a head that shows it what is to be repainted.
 
-A patch is merged like a LoRA-type file (``loaded.Loaded.patched``); here are the files' names and the head
+A patch is merged like a LoRA-type file (``loaded.Loaded.patched``); here is the head
 (image-inpaint.md §6). Knows no pictures.
 """
 
@@ -19,7 +19,6 @@ from torch.nn import functional as F
 from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.weights import read_weights
 
-HEAD_FILE = "fooocus_inpaint_head.pth"
 HEAD_SHAPE = (5, 3, 3)  # behind the output channels: mask and four latent channels, 3×3 pixels
 KEY = "head"
 

@@ -20,10 +20,21 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from fooocus_engine.errors import GpuOutOfMemory
-from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, LORAS, UPSCALERS, VAE_APPROX, VAES, Catalogue
+from fooocus_engine.models.catalogue import (
+    CHECKPOINTS,
+    CLIP_TOKENIZER,
+    INPAINT,
+    INPAINT_HEAD,
+    LORAS,
+    UPSCALERS,
+    VAE_APPROX,
+    VAES,
+    Catalogue,
+)
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import load_base, load_refiner, load_vae
 from fooocus_engine.models.families.checkpoint import Target
+from fooocus_engine.models.inpaint_patch import InpaintHead
 from fooocus_engine.models.interposer import Interposer
 from fooocus_engine.models.loaded import Files, FileVersion, Loaded
 from fooocus_engine.models.preview import PreviewDecoder
@@ -31,7 +42,6 @@ from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice, Weighted
 
-INPAINT = "inpaint"  # folder of the base patches (models.md §1)
 PREVIEW_FILES = {"sdxl": "xlvaeapp.pth", "sdxl_refiner": "xlvaeapp.pth", "sd15": "vaeapp_sd15.pth"}
 INTERPOSER_FILE = "xl-to-v1_interposer-v4.0.safetensors"
 UPSCALER_FILE = "fooocus_upscaler_s409985e5.bin"
@@ -114,6 +124,15 @@ class ModelStore:
         """
         path = self._catalogue.find(UPSCALERS, UPSCALER_FILE, embedded=self._catalogue.is_embedded(base))
         return self.resident(version_of(path), lambda target: Upscaler.load(path, target.device, torch.float32))
+
+    def inpaint_head(self, base: str) -> InpaintHead:
+        """What shows the checkpoint ``base`` what is to be repainted.
+
+        Raises:
+            ModelUnavailable, BadModelFile: its file is missing or cannot be used.
+        """
+        path = self._catalogue.find(INPAINT, INPAINT_HEAD, embedded=self._catalogue.is_embedded(base))
+        return self.resident(version_of(path), lambda target: InpaintHead.load(path, target.device))
 
     def resident(self, key: Hashable, load: Callable[[Target], T]) -> T:
         """Any other long-lived network: loaded by the first call with this key, kept until ``release``.

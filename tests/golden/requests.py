@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,18 +19,22 @@ from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
 from fooocus_engine.endpoints.generate.facts import image_facts
-from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Upscale
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Upscale
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import model_hashes
 from fooocus_engine.endpoints.generate.render import (
+    Groundwork,
     Steered,
     decoded,
     encode_all,
     expand_all,
     freeu_of,
     recipe,
+    shown_to,
 )
+from fooocus_engine.endpoints.generate.repainting import repaint_groundwork
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.metadata import FAST_UPSCALE_ROWS, embedded_text, log_rows
@@ -40,13 +43,15 @@ from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Canvas, Sources, Step
-from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, tensor_error
+from tests.golden import repaints
+from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, psnr, tensor_error
 from tests.golden.image_prompts import all_can_be_made, requested_prompts
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
 
 VERSION = "Fooocus v2.5.5"
 SIGMAS = 2e-6  # allowed for noise levels, absolute and relative, as in group A
+LEAST_PSNR = 45  # decibels
 TEXTS = 1e-4  # allowed for conditioning, absolute and relative
 FIELDS = {  # request field of the recordings → field of the API
     "prompt": "prompt",
@@ -64,6 +69,7 @@ FIELDS = {  # request field of the recordings → field of the API
     "read_wildcards_in_order": "read_wildcards_in_order",
     "save_meta": "save_meta",
     "meta_scheme": "meta_scheme",
+    **repaints.FIELDS,
 }
 ADVANCED = {
     "disable_preview": "disable_preview",
@@ -88,49 +94,68 @@ ADVANCED = {
     "freeu_b2": "freeu_b2",
     "freeu_s1": "freeu_s1",
     "freeu_s2": "freeu_s2",
+    **repaints.ADVANCED,
 }
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; none yet for those that repaint, enhance or take controls."""
+    """Largest error of a record of the groups H; none yet for those that enhance or take controls."""
     settings = record.group.defaults | record.settings
-    repaints = settings["inpaint_image"] and ("mask" in record.data["input_png"] or settings["outpaint"])
-    if repaints or settings["enh"] or not all_can_be_made(settings):
+    if settings["enh"] or not all_can_be_made(settings):
         return None
-    sources = Sources(given_picture(record, settings))
-    plan = planned(settings, workbench, sources)
+    request = asked(record, settings, workbench)
+    sources = sources_of(record, request)
+    plan = planned(request, workbench, sources)
     with torch.inference_mode():
         if isinstance(plan.goal, Enlarge):
             return max(enlargement_errors(record, plan, sources, workbench))
         return max(errors(record, plan, sources, workbench))
 
 
-def given_picture(record: Record, settings: dict[str, Any]) -> Image.Image | None:
-    """The picture that a request varies or enlarges."""
-    if not settings["input_image"] or settings["uov_image"] is None or settings["uov_method"] == "Disabled":
-        return None
-    with Image.open(record.group.folder / record.data["input_png"]["uov"]) as image:
-        return image.convert("RGB")
+def model_of(record: Record, settings: dict[str, Any]) -> type[GenerateRequest]:
+    """What a request is one of here, by its pictures."""
+    if not settings["input_image"]:
+        return GenerateRequest
+    if settings["uov_image"] is not None and settings["uov_method"] != "Disabled":
+        return UpscaleVaryRequest
+    return InpaintRequest if repaints.repaints(record, settings) else GenerateRequest
 
 
-def planned(settings: dict[str, Any], workbench: Workbench, sources: Sources | None = None) -> GenerationPlan:
-    resources, sources = workbench.resources, sources or Sources()
+def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
+    """The record's settings as a request."""
     installed = set(workbench.known_loras)
     fields: dict[str, Any] = {ours: settings[theirs] for theirs, ours in FIELDS.items() if theirs in settings}
     fields.setdefault("save_meta", False)
     # The reference passes over LoRA files that are not there.
     fields["loras"] = [[name, weight] for name, weight in settings["loras"] if name in installed]
     fields["advanced_params"] = {ours: settings[theirs] for theirs, ours in ADVANCED.items() if theirs in settings}
-    model: type[GenerateRequest] = GenerateRequest
-    if sources.image:
-        model, fields["input_image"], fields["uov_method"] = UpscaleVaryRequest, "taken in", settings["uov_method"]
-    request = validate_generation(
+    model = model_of(record, settings)
+    if model is not GenerateRequest:
+        fields["input_image"] = "taken in"
+    if model is UpscaleVaryRequest:
+        fields["uov_method"] = settings["uov_method"]
+    return validate_generation(
         fields,
         model,
         default_preset=preset_named("default"),
         styles=workbench.words.styles.legal_names(),
-        limits=resources.settings,
+        limits=workbench.resources.settings,
     )
+
+
+def sources_of(record: Record, request: GenerateRequest) -> Sources:
+    """The record's pictures, ready to be worked on."""
+    match request:
+        case UpscaleVaryRequest():
+            return Sources(repaints.read(record, "uov"))
+        case InpaintRequest():
+            return repaints.sources_of(record, request)
+        case _:
+            return Sources()
+
+
+def planned(request: GenerateRequest, workbench: Workbench, sources: Sources) -> GenerationPlan:
+    resources = workbench.resources
     most = resources.settings.max_loras
     return plan_generation(request, resources.catalogue, workbench.words, max_loras=most, sources=sources)
 
@@ -145,13 +170,18 @@ def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Wo
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
         yield from word_errors(record, plan, steered, workbench)
-        canvas = canvas_of(plan, sources, prepared, lambda: resources.store.upscaler(plan.models.base), job)
-        yield from canvas_errors(record, canvas)
+        networks = repaints.Networks(resources.store, plan.models.base)
+        if isinstance(plan.goal, Inpaint):
+            ground = repaint_groundwork(plan, sources, prepared, networks, job)
+            yield from repaints.region_errors(record, plan, sources, ground, networks)
+        else:
+            ground = Groundwork(canvas_of(plan, sources, prepared, networks.upscaler, job))
+        yield from canvas_errors(record, ground.canvas)
         prompts, call = requested_prompts(record, workbench, prepared.base.unet), 0
-        with freeu_of(prepared.base.unet, plan.guidance.freeu):
+        with freeu_of(prepared.base.unet, plan.guidance.freeu), shown_to(prepared.base.unet, ground.shown):
             for index, words in enumerate(steered):
                 steps: list[Step] = []
-                asked = recipe(plan, words, prepared, canvas)
+                asked = recipe(plan, words, prepared, ground.canvas)
                 asked = replace(asked, base=replace(asked.base, image_prompts=prompts))
                 sampled = sample(asked, seed=words.task.seed, on_step=steps.append)
                 latents = passes(sampled)
@@ -160,7 +190,7 @@ def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Wo
                     call += 1
                 yield from trace_errors(record, steps)
                 yield from second_pass_errors(record, plan, call - 1)
-                picture = decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale))
+                picture = ground.finish(decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale)))
                 yield from picture_errors(record, np.array(picture), index)
 
 
@@ -237,7 +267,9 @@ def picture_errors(record: Record, picture: np.ndarray[Any, Any], index: int) ->
     levels = record.group.tolerance["image_uint8_max"]
     for name in record.png:
         if name == f"image{index}" or name.startswith(f"image{index}_crop"):
-            yield picture_error(part(picture, name), record.picture(name), levels=levels)
+            made, expected_picture = part(picture, name), record.picture(name)
+            yield picture_error(made, expected_picture, levels=levels)
+            yield LEAST_PSNR / psnr(made, expected_picture)
     for name in record.outputs:
         if block := re.fullmatch(rf"image{index}_blockmean(\d+)", name):
             pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
+from fooocus_engine.models.catalogue import INPAINT_HEAD
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.inpaint_patch import HEAD_FILE, InpaintHead, head_added
+from fooocus_engine.models.inpaint_patch import InpaintHead, head_added
 from tests.models.one_step import PATCHES, TOLERANCE, error, estimates, features, tiny_model
 
 CPU = torch.device("cpu")
@@ -21,7 +22,7 @@ def model() -> DiffusionModel:
 
 @pytest.fixture(scope="module")
 def head() -> InpaintHead:
-    return InpaintHead.load(PATCHES / HEAD_FILE, CPU)
+    return InpaintHead.load(PATCHES / INPAINT_HEAD, CPU)
 
 
 def recorded():
@@ -73,13 +74,13 @@ def test_a_head_for_another_model_is_refused(model):
 
 @pytest.mark.parametrize(("content", "seen"), [({"tail": torch.zeros(3)}, "lacks it"), ({"head": torch.zeros(3)}, "3")])
 def test_a_file_without_a_head_is_refused_by_name(content, seen, tmp_path):
-    path = tmp_path / HEAD_FILE
+    path = tmp_path / INPAINT_HEAD
     torch.save(content, path)
     with pytest.raises(BadModelFile, match=seen) as caught:
         InpaintHead.load(path, CPU)
-    assert HEAD_FILE in caught.value.message and str(tmp_path) not in caught.value.message
+    assert INPAINT_HEAD in caught.value.message and str(tmp_path) not in caught.value.message
 
 
 def test_a_missing_file_is_unavailable(tmp_path):
-    with pytest.raises(ModelUnavailable, match=HEAD_FILE):
-        InpaintHead.load(tmp_path / HEAD_FILE, CPU)
+    with pytest.raises(ModelUnavailable, match=INPAINT_HEAD):
+        InpaintHead.load(tmp_path / INPAINT_HEAD, CPU)

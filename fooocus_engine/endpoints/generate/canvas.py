@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, GenerationPlan, Upscale, Vary
+from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, GenerationPlan, Inpaint, Inspect, Upscale, Vary
 from fooocus_engine.imaging.resize import resampled, resampled_bands
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import LatentCodec
@@ -35,7 +35,7 @@ def canvas_of(plan: GenerationPlan, sources: Sources, prepared: Prepared, upscal
     match plan.goal:
         case Vary(size=size):
             job.stage(Phase.IMAGE_PROCESSING)
-            image = resampled(_given(sources), size)
+            image = resampled(given(sources), size)
             job.stage(Phase.ENCODING_GIVEN)
             return Canvas(plan.size, encoder(plan, prepared).encode(as_tensor(image), draw=noise(plan)))
         case Upscale():
@@ -44,8 +44,8 @@ def canvas_of(plan: GenerationPlan, sources: Sources, prepared: Prepared, upscal
             return Canvas(plan.size, encoder(plan, prepared).encode_tiled(as_tensor(image), draw=noise(plan)))
         case FromText():
             return Canvas(plan.size)
-        case Enlarge():
-            raise ValueError("nothing is sampled")
+        case Enlarge() | Inpaint() | Inspect():
+            raise ValueError("nothing is sampled, or the start is a repainting")
 
 
 def enlarged(plan: GenerationPlan, sources: Sources, upscaler: UpscalerOf, job: Job) -> Image.Image:
@@ -56,7 +56,7 @@ def enlarged(plan: GenerationPlan, sources: Sources, upscaler: UpscalerOf, job: 
     """
     if not isinstance(plan.goal, Upscale | Enlarge):
         raise ValueError("nothing is to be enlarged")
-    alone, image = isinstance(plan.goal, Enlarge), _given(sources)
+    alone, image = isinstance(plan.goal, Enlarge), given(sources)
     job.stage(Phase.IMAGE_PROCESSING)
     job.stage(Phase.UPSCALING, image.size)
     fourfold = SCALE * image.width, SCALE * image.height
@@ -86,7 +86,8 @@ def as_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
 
 
-def _given(sources: Sources) -> Image.Image:
+def given(sources: Sources) -> Image.Image:
+    """The picture of a goal that needs one."""
     if sources.image is None:
         raise ValueError("the goal needs a picture")
     return sources.image

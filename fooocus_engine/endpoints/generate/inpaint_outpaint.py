@@ -35,9 +35,7 @@ class InpaintRequest(GenerateRequest):
     """White = repaint. ``None`` is black."""
     inpaint_additional_prompt: Text = ""
     """Comes before ``prompt``, on a line of its own."""
-    outpaint_selections: Annotated[
-        tuple[Chosen, ...], BeforeValidator(json_list), Field(max_length=MAX_ENTRIES)
-    ] = ()
+    outpaint_selections: Annotated[tuple[Chosen, ...], BeforeValidator(json_list), Field(max_length=MAX_ENTRIES)] = ()
     outpaint_distance_left: Distance = 0
     outpaint_distance_right: Distance = 0
     outpaint_distance_top: Distance = 0

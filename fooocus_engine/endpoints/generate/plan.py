@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fooocus_engine.imaging.box import Box
 from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
 from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
 
@@ -49,7 +50,33 @@ class Enlarge:
     """What the fourfold picture is resized to."""
 
 
-Goal = FromText | Vary | Upscale | Enlarge
+@dataclass(frozen=True)
+class Inpaint:
+    """Pictures in which the masked part of the given one is made anew."""
+
+    box: Box
+    """The part of the given picture that is worked on."""
+    size: tuple[int, int]
+    """What that part is resized to before it is encoded."""
+    filled: bool
+    """Whether colours from around stand for what is repainted, else what was there."""
+    empty: bool
+    """Whether sampling starts from nothing all the same."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """No picture is made: results are the fill, the mask and the picture that an inpaint would work on."""
+
+    inpaint: Inpaint
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the three."""
+        return self.inpaint.size
+
+
+Goal = FromText | Vary | Upscale | Enlarge | Inpaint | Inspect
 
 
 @dataclass(frozen=True)

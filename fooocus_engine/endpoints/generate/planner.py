@@ -10,8 +10,17 @@ from dataclasses import replace
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files
 from fooocus_engine.endpoints.generate.goals import canvas_size, goal_of, strength
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
-from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, GenerationPlan, Goal, Recorded, Upscale
+from fooocus_engine.endpoints.generate.plan import (
+    Enlarge,
+    FromText,
+    GenerationPlan,
+    Goal,
+    Inspect,
+    Recorded,
+    Upscale,
+)
 from fooocus_engine.endpoints.generate.sizes import parse_size
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import ModelUnavailable
@@ -22,6 +31,8 @@ from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSe
 from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings, Sources
 
 ENCODING_SEEDS = 2**32  # sampling.md §8.3
+UNPATCHED_FROM = 0.8  # share of the steps that a patched base makes before it goes on without (sampling.md §10.7)
+INSPECTED = 3  # pictures
 
 
 def plan_generation(
@@ -46,17 +57,19 @@ def plan_generation(
         files.warnings.append(f"style {EXPANSION_STYLE!r} added nothing: the prompt expander is not installed")
         images = tuple(_unexpanded(task) for task in images)
     advanced = request.advanced_params
+    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches)
+    refined_from = _refined_from(request, mode, models)
     return GenerationPlan(
         goal=goal,
-        models=ModelChoice(base=files.base, refiner=files.refiner, vae=files.vae, loras=workload.loras),
+        models=models,
         size=_size(request, goal),
         encoding_seed=_encoding_seed(request),
         clip_skip=advanced.clip_skip,
-        images=images[:1] if isinstance(goal, Enlarge) else images,
-        sampling=_sampling(request, mode, goal),
+        images=_results(images, goal),
+        sampling=_sampling(request, mode, goal, refined_from),
         guidance=_guidance(request, mode),
         output=_output(request, goal),
-        recorded=_recorded(request, mode),
+        recorded=_recorded(request, refined_from),
         few_step_name=mode.forced.name if mode.forced else None,
         previews=not advanced.disable_preview,
         warnings=tuple(files.warnings),
@@ -68,7 +81,7 @@ def _refuse_missing_parts(request: GenerateRequest) -> None:
     missing = {
         "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
         "deliver_webhook": request.deliver_webhook,
-        "image_prompts": isinstance(request, UpscaleVaryRequest) and request.has_image_prompts,
+        "image_prompts": isinstance(request, UpscaleVaryRequest | InpaintRequest) and request.has_image_prompts,
     }
     for name, wanted in missing.items():
         if wanted:
@@ -80,9 +93,27 @@ def _unexpanded(task: ImageTask) -> ImageTask:
     return replace(task, expand=False, styles=tuple(name for name in task.styles if name != EXPANSION_STYLE))
 
 
+def _results(images: tuple[ImageTask, ...], goal: Goal) -> tuple[ImageTask, ...]:
+    """One task for each picture that there will be."""
+    match goal:
+        case Enlarge():
+            return images[:1]
+        case Inspect():
+            return tuple(replace(images[0], index=index) for index in range(INSPECTED))
+        case _:
+            return images
+
+
+def _refined_from(request: GenerateRequest, mode: Mode, models: ModelChoice) -> float:
+    """The share of the steps after which the refiner takes over."""
+    if models.base_patches and models.refiner is None:
+        return UNPATCHED_FROM
+    return mode.forced.refiner_switch if mode.forced else request.refiner_switch
+
+
 def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Catalogue, max_loras: int) -> PromptRequest:
     return PromptRequest(
-        prompt=request.prompt,
+        prompt=request.whole_prompt,
         negative_prompt=request.negative_prompt,
         styles=request.style_selections,
         seed=request.image_seed,
@@ -118,12 +149,12 @@ def _encoding_seed(request: GenerateRequest) -> int:
     return last % ENCODING_SEEDS
 
 
-def _sampling(request: GenerateRequest, mode: Mode, goal: Goal) -> SamplingSettings:
+def _sampling(request: GenerateRequest, mode: Mode, goal: Goal, refined_from: float) -> SamplingSettings:
     advanced, forced = request.advanced_params, mode.forced
     steps = mode.upscale_steps if isinstance(goal, Upscale) else mode.steps
     return SamplingSettings(
         steps=advanced.overwrite_step if advanced.overwrite_step > 0 else steps,
-        switch=_switch(advanced.overwrite_switch, forced.refiner_switch if forced else request.refiner_switch, steps),
+        switch=_switch(advanced.overwrite_switch, refined_from, steps),
         sampler=forced.sampler if forced else advanced.sampler_name,
         scheduler=forced.scheduler if forced else advanced.scheduler_name,
         denoise=strength(request),
@@ -153,7 +184,7 @@ def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
 
 
 def _output(request: GenerateRequest, goal: Goal) -> OutputSettings:
-    embeds = request.save_meta and not isinstance(goal, Enlarge)  # no words made it (image-uov.md §2)
+    embeds = request.save_meta and not isinstance(goal, Enlarge | Inspect)  # no words made it (image-uov.md §2)
     return OutputSettings(
         extension=request.save_extension,
         metadata_scheme=request.meta_scheme if embeds else None,
@@ -162,9 +193,9 @@ def _output(request: GenerateRequest, goal: Goal) -> OutputSettings:
     )
 
 
-def _recorded(request: GenerateRequest, mode: Mode) -> Recorded:
+def _recorded(request: GenerateRequest, refined_from: float) -> Recorded:
     return Recorded(
         performance=request.performance_selection.value,
-        refiner_switch=mode.forced.refiner_switch if mode.forced else request.refiner_switch,
+        refiner_switch=refined_from,
         overwrite_switch=request.advanced_params.overwrite_switch,
     )

@@ -21,6 +21,7 @@ from fooocus_engine.endpoints.generate.plan import GenerationPlan, Upscale
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import to_uint8
 from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.inpaint_patch import head_added
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.prompts.expansion import PromptExpander
@@ -31,6 +32,8 @@ from fooocus_engine.types import Canvas, Conditioning, ImageTask, OnStep, Step
 
 PreviewsOf = Callable[[str], PreviewDecoder | None]
 """Family of the latents → what draws them; ``None`` where its file is not installed."""
+
+Finish = Callable[[Image.Image], Image.Image]
 
 Begin = Callable[[int], OnStep]
 """Told the number of each picture when it begins; gives who hears of its steps."""
@@ -55,6 +58,17 @@ class Rendered:
     task: ImageTask
     expansion: str
     image: Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Groundwork:
+    """What is ready before the first picture begins, the same for all of them."""
+
+    canvas: Canvas
+    shown: Tensor | None = None
+    """What the base UNet is shown behind its input convolution, see ``head_added``."""
+    finish: Finish = lambda made: made
+    """What becomes of a decoded picture."""
 
 
 def sampled_size(plan: GenerationPlan) -> tuple[int, int]:
@@ -102,15 +116,20 @@ def encode_all(plan: GenerationPlan, expansions: list[str], conditioner: TextCon
 
 
 def render_all(
-    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, canvas: Canvas, begin: Begin
+    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, ground: Groundwork, begin: Begin
 ) -> Iterator[Rendered]:
     """The pictures, one after another, all from the same canvas."""
-    tiled = isinstance(plan.goal, Upscale)
-    with freeu_of(prepared.base.unet, plan.guidance.freeu), torch.inference_mode():
+    tiled, unet = isinstance(plan.goal, Upscale), prepared.base.unet
+    with shown_to(unet, ground.shown), freeu_of(unet, plan.guidance.freeu), torch.inference_mode():
         for number, words in enumerate(steered):
             on_step = begin(number)
-            sampled = sample(recipe(plan, words, prepared, canvas), seed=words.task.seed, on_step=on_step)
-            yield Rendered(words.task, words.expansion, decoded(sampled, prepared, tiled=tiled))
+            sampled = sample(recipe(plan, words, prepared, ground.canvas), seed=words.task.seed, on_step=on_step)
+            yield Rendered(words.task, words.expansion, ground.finish(decoded(sampled, prepared, tiled=tiled)))
+
+
+def shown_to(unet: UNet2DConditionModel, feature: Tensor | None) -> AbstractContextManager[None]:
+    """The inpaint head's ``feature`` in ``unet`` while the context lasts; nothing without one."""
+    return nullcontext() if feature is None else head_added(unet, feature)
 
 
 def freeu_of(unet: UNet2DConditionModel, settings: FreeU | None) -> AbstractContextManager[None]:

@@ -11,11 +11,20 @@ from typing import Any
 from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
 from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, Request, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
-from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Upscale
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Inspect, Upscale
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import Publisher
-from fooocus_engine.endpoints.generate.render import Rendered, beginning, encode_all, expand_all, render_all
+from fooocus_engine.endpoints.generate.render import (
+    Groundwork,
+    Rendered,
+    beginning,
+    encode_all,
+    expand_all,
+    render_all,
+)
+from fooocus_engine.endpoints.generate.repainting import inspected, region_of, repaint_groundwork, repaint_sources
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.intake import take_in
@@ -23,6 +32,8 @@ from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.guarded_http import Guard
 from fooocus_engine.jobs.job import Job, Phase
+from fooocus_engine.models.inpaint_patch import InpaintHead
+from fooocus_engine.models.store import Prepared
 from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.output.publish import result_fields
 from fooocus_engine.settings import Settings
@@ -76,10 +87,17 @@ def with_seed(request: GenerateRequest) -> GenerateRequest:
 
 
 def sources_of(request: GenerateRequest, settings: Settings) -> Sources:
-    """The pictures of a request, fetched and decoded."""
-    if not isinstance(request, UpscaleVaryRequest):
-        return Sources()
-    return Sources(take_in(request.input_image, ("body", "input_image"), Guard(settings.private_urls)))
+    """The pictures of a request, fetched, decoded and, with their mask, made ready to be worked on."""
+    guard = Guard(settings.private_urls)
+    match request:
+        case UpscaleVaryRequest():
+            return Sources(take_in(request.input_image, ("body", "input_image"), guard))
+        case InpaintRequest():
+            image = take_in(request.input_image, ("body", "input_image"), guard)
+            mask = take_in(request.input_mask, ("body", "input_mask"), guard) if request.input_mask else None
+            return repaint_sources(request, image, mask)
+        case _:
+            return Sources()
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +116,15 @@ class Generation:
         """The super-resolution network that belongs to the base."""
         return self.resources.store.upscaler(self.plan.models.base)
 
+    def inpaint_head(self) -> InpaintHead:
+        """What shows the base what is to be repainted."""
+        return self.resources.store.inpaint_head(self.plan.models.base)
+
 
 def generate(generation: Generation) -> list[ImageResult]:
     """The stored pictures; they are stored while others are sampled."""
     plan, resources, job = generation.plan, generation.resources, generation.job
-    make = enlargement if isinstance(plan.goal, Enlarge) else rendered
+    make = {Enlarge: enlargement, Inspect: inspection}.get(type(plan.goal), rendered)
     with Publisher(plan, resources, job) as publisher:
         with resources.gpu_turn(job):
             for number, picture in enumerate(make(generation)):
@@ -124,11 +146,11 @@ def rendered(generation: Generation) -> Iterator[Rendered]:
         conditioner = text_conditioner(plan, prepared.base, resources)
         steered = encode_all(plan, expansions, conditioner, job)
         generation.warnings.extend(conditioner.warnings)
-        canvas = canvas_of(plan, generation.sources, prepared, generation.upscaler, job)
+        ground = groundwork(generation, prepared)
         job.stage(Phase.MOVING_MODEL)
         job.expect(images=len(plan.images), steps=plan.sampling.steps)
         previews = resources.store.preview if plan.previews else None
-        yield from render_all(plan, steered, prepared, canvas, beginning(job, prepared, previews))
+        yield from render_all(plan, steered, prepared, ground, beginning(job, prepared, previews))
     generation.timer.lap("sample")
 
 
@@ -143,12 +165,35 @@ def enlargement(generation: Generation) -> Iterator[Rendered]:
     yield Rendered(plan.images[0], "", image)
 
 
+def groundwork(generation: Generation, prepared: Prepared) -> Groundwork:
+    """What is ready before the first picture begins."""
+    plan, sources, job = generation.plan, generation.sources, generation.job
+    if isinstance(plan.goal, Inpaint):
+        return repaint_groundwork(plan, sources, prepared, generation, job)
+    return Groundwork(canvas_of(plan, sources, prepared, generation.upscaler, job))
+
+
+def inspection(generation: Generation) -> Iterator[Rendered]:
+    """What an inpaint would work on; no model but the upscaler is touched. The caller holds the turn."""
+    plan, job = generation.plan, generation.job
+    if not isinstance(plan.goal, Inspect):
+        raise ValueError("nothing is to be inspected")
+    announce(plan, job)
+    goal = plan.goal.inpaint
+    images = inspected(goal, region_of(goal, generation.sources, generation, job))
+    generation.timer.lap("sample")
+    for task, image in zip(plan.images, images, strict=True):
+        yield Rendered(task, "", image)
+
+
 def announce(plan: GenerationPlan, job: Job) -> None:
     """What is reported before any model is loaded."""
-    if plan.few_step_name and not isinstance(plan.goal, Enlarge):
+    if plan.few_step_name and not isinstance(plan.goal, Enlarge | Inspect):
         job.stage(Phase.FEW_STEP_LORA, plan.few_step_name)
     if isinstance(plan.goal, Upscale | Enlarge):
         job.stage(Phase.UPSCALE_MODELS)
+    if plan.models.base_patches:
+        job.stage(Phase.INPAINTER)
     job.stage(Phase.CONTROL_MODELS)
     job.stage(Phase.INITIALIZING)
 
