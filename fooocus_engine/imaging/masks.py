@@ -35,9 +35,9 @@ def repaint_mask(mask: Image.Image, size: tuple[int, int]) -> Mask:
 
 def black_and_white(mask: Image.Image, size: tuple[int, int]) -> Mask:
     """``mask`` at ``size``: 255 where the mean of the channels is above the middle, else 0."""
-    resized = np.asarray(resampled(mask, size))
-    mean = resized if resized.ndim == 2 else resized.mean(axis=2)
-    return np.where(mean > MIDDLE, np.uint8(WHITE), np.uint8(0))
+    values = np.atleast_3d(np.asarray(resampled(mask, size)))
+    bright = values.sum(axis=2, dtype=np.uint16) > MIDDLE * values.shape[2]
+    return np.where(bright, np.uint8(WHITE), np.uint8(0))
 
 
 def grown(mask: Mask, pixels: int) -> Mask:

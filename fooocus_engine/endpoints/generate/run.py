@@ -182,6 +182,7 @@ def inspection(generation: Generation) -> Iterator[Rendered]:
     goal = plan.goal.inpaint
     images = inspected(goal, region_of(goal, generation.sources, generation, job))
     generation.timer.lap("sample")
+    job.expect(images=len(images), steps=1)
     for task, image in zip(plan.images, images, strict=True):
         yield Rendered(task, "", image)
 
