@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from fooocus_engine.imaging.box import Box, interested_box, is_small, surroundings, working_size
+from fooocus_engine.imaging.box import (
+    Box,
+    interested_box,
+    is_small,
+    marked_box,
+    repaints,
+    surroundings,
+    working_size,
+)
 from fooocus_engine.imaging.resize import shape_ceil
 from tests.golden.records import OWN_RECORDS, Group
 
@@ -84,3 +93,23 @@ def test_a_box_knows_its_size_and_its_place_in_an_array():
     box = Box(2, 5, 10, 30)
     assert box.size == (20, 3)
     assert box.pixels == (slice(2, 5), slice(10, 30))
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, False), (127, False), (128, True), (255, True)])
+def test_a_pixel_above_the_middle_is_something_to_repaint(value, expected):
+    mask = Image.new("L", (4, 3))
+    mask.putpixel((1, 2), value)
+    assert repaints(mask) is expected
+
+
+def test_greys_count_for_the_box_but_not_as_something_to_repaint():
+    mask = Image.new("L", (30, 20))
+    mask.putpixel((7, 5), 1)
+    mask.putpixel((9, 11), 127)
+    assert marked_box(mask) == Box(5, 12, 7, 10)
+    assert not repaints(mask)
+
+
+def test_nothing_is_around_a_black_mask():
+    with pytest.raises(ValueError, match="marked"):
+        marked_box(Image.new("L", (4, 3)))

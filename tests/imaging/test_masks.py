@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fooocus_engine.imaging.masks import black_and_white, grown, inverted, repaint_mask, repaints, softened
+from fooocus_engine.imaging.masks import black_and_white, grown, inverted, repaint_mask, softened
 from tests.golden.records import OWN_RECORDS, Group
 
 RECORDS = Group(OWN_RECORDS / "G_image_ops.json")
@@ -65,13 +65,6 @@ def test_inverting_twice_is_nothing():
     mask = random_mask((20, 30))
     assert np.array_equal(inverted(inverted(mask)), mask)
     assert inverted(mask)[mask == 255].max(initial=0) == 0
-
-
-@pytest.mark.parametrize(("value", "expected"), [(0, False), (127, False), (128, True), (255, True)])
-def test_a_pixel_above_the_middle_is_something_to_repaint(value, expected):
-    mask = np.zeros((3, 4), np.uint8)
-    mask[2, 1] = value
-    assert repaints(mask) is expected
 
 
 def test_a_mask_of_the_pictures_size_keeps_dark_greys_of_its_first_channel_and_whitens_bright_pixels():
