@@ -20,7 +20,7 @@ from fooocus_engine.imaging.resize import resampled
 
 BLURS = ((512, 2), (256, 2), (128, 4), (64, 4), (33, 8), (15, 8), (5, 16), (3, 16))  # (radius, times) of the fill
 PIXELS_PER_LATENT = 8
-ROWS_AT_ONCE = 256  # that are mixed in float32
+ROWS_AT_ONCE = 256  # mixed in float32; bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +79,12 @@ def latent_mask(mask: Mask) -> NDArray[np.float32]:
 
 def pasted(original: Image.Image, region: Region, made: Image.Image) -> Image.Image:
     """``original`` (RGB) with ``made`` in the region's box, mixed where its edge is soft; elsewhere bit-equal."""
-    result = np.array(original)
-    window, new = result[region.box.pixels], np.asarray(resampled(made, region.box.size))
-    for top in range(0, len(window), ROWS_AT_ONCE):
-        rows = slice(top, top + ROWS_AT_ONCE)
-        share = region.soft[rows, :, None] / np.float32(WHITE)
-        window[rows] = (new[rows] * share + window[rows] * (1 - share)).astype(np.uint8)  # cut, not rounded
-    return Image.fromarray(result)
+    result, box, new = original.copy(), region.box, resampled(made, region.box.size)
+    width, height = box.size
+    for top in range(0, height, ROWS_AT_ONCE):
+        bottom = min(top + ROWS_AT_ONCE, height)
+        old = original.crop((box.left, box.top + top, box.right, box.top + bottom))
+        share = region.soft[top:bottom, :, None] / np.float32(WHITE)
+        mixed = np.asarray(new.crop((0, top, width, bottom))) * share + np.asarray(old) * (1 - share)
+        result.paste(Image.fromarray(mixed.astype(np.uint8)), (box.left, box.top + top))  # cut, not rounded
+    return result

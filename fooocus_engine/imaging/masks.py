@@ -35,7 +35,9 @@ def repaint_mask(mask: Image.Image, size: tuple[int, int]) -> Mask:
 
 def black_and_white(mask: Image.Image, size: tuple[int, int]) -> Mask:
     """``mask`` at ``size``: 255 where the mean of the channels is above the middle, else 0."""
-    values = np.atleast_3d(np.asarray(resampled(mask, size)))
+    if mask.size != size:
+        mask = resampled(mask, size)
+    values = np.atleast_3d(np.asarray(mask))
     bright = values.sum(axis=2, dtype=np.uint16) > MIDDLE * values.shape[2]
     return np.where(bright, np.uint8(WHITE), np.uint8(0))
 
