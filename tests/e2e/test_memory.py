@@ -30,6 +30,23 @@ join = partial(resampled_bands, full=(4 * {width}, 4 * {height}), size=(2 * {wid
 assert upscaler.enlarge(image, join=join).size == (2 * {width}, 2 * {height})
 print(before, peak())
 """
+REPAINTING = """
+import numpy as np
+from PIL import Image
+from fooocus_engine.imaging.box import Box
+from fooocus_engine.imaging.inpaint_region import cut_out, pasted
+from fooocus_engine.imaging.masks import grown, inverted, repaint_mask
+from fooocus_engine.imaging.outpaint import outpainted
+from fooocus_engine.types import Margins
+before = peak()
+image, mask = Image.new("RGB", ({width}, {height}), (255, 0, 0)), Image.new("RGB", ({width}, {height}))
+white = inverted(grown(repaint_mask(mask, image.size), 9))
+del mask
+image, white = outpainted(image, white, Margins(right=100))
+region = cut_out(image, white, Box(0, {height}, 0, {width} + 100), lambda part: part)
+assert pasted(image, region, region.image).size == ({width} + 100, {height})
+print(before, peak())
+"""
 
 
 def growth(code: str, width: int, height: int) -> float:
@@ -48,3 +65,8 @@ def test_the_fourfold_picture_is_never_there_as_a_whole(width, height, most):
 @pytest.mark.slow
 def test_decoding_takes_some_bytes_a_pixel():
     assert growth(DECODING, 6000, 4000) < 24 * 13 + 100
+
+
+@pytest.mark.slow
+def test_repainting_takes_some_bytes_a_pixel():
+    assert growth(REPAINTING, 6000, 4000) < 24 * 18 + 100
