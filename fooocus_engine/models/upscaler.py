@@ -151,7 +151,7 @@ class Upscaler:
             GpuOutOfMemory: the device has no room even for the smallest tile.
         """
         # A copy: arrays of pictures are read-only, which torch warns of.
-        source = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+        source = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)
         side = first_tile(image.width)
         while True:
             try:
@@ -170,7 +170,9 @@ class Upscaler:
 
         def convert(tile: Tensor) -> Tensor:
             nonlocal done
-            made: Tensor = self.network((tile.float() / 255).to(self.device, self.dtype).contiguous())
+            pixels = (tile.float() / 255).to(self.device, self.dtype)
+            # Colours side by side, as the reference has them: convolutions then sum in its order.
+            made: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
             result = made.float().cpu()
             done += 1
             on_tile(done, rows * columns)

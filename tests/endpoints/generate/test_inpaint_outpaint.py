@@ -23,7 +23,10 @@ from tests.endpoints.asking import STYLES, WORDS, with_files
 
 IMAGE = "aGVsbG8="
 BASE = "checkpoints/juggernautXL_v8Rundiffusion.safetensors"
-OTHERS = ("checkpoints/refiner.safetensors", "loras/sdxl_lcm_lora.safetensors")
+OTHERS = (
+    "checkpoints/refiner.safetensors", "loras/sdxl_lcm_lora.safetensors",
+    "loras/sd_xl_offset_example-lora_1.0.safetensors",
+)  # fmt: skip
 PARTS = (
     "inpaint/fooocus_inpaint_head.pth", "inpaint/inpaint.fooocus.patch", "inpaint/inpaint_v25.fooocus.patch",
     "inpaint/inpaint_v26.fooocus.patch",
@@ -259,3 +262,34 @@ def test_the_parameters_of_a_reply_mean_the_same_again_and_repeat_no_picture(ins
 
 def test_directions_have_the_documented_names():
     assert {side.value for side in Direction} == {"Left", "Right", "Top", "Bottom"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "meaning"),
+    [
+        ({"outpaint_selections": "Left,Right", "async_process": "True"}, {"outpaint_selections": ("Left", "Right")}),
+        (
+            {"outpaint_selections": "Left, Top", "outpaint_distance_left": "64", "outpaint_distance_top": "-1"},
+            {"outpaint_selections": ("Left", "Top"), "outpaint_distance_left": 64, "outpaint_distance_top": -1},
+        ),
+        (
+            {"outpaint_selections": ["Left", "Right"], "style": "SAI Anime"},
+            {"outpaint_selections": ("Left", "Right")},
+        ),
+        (
+            {"inpaint_additional_prompt": "a red sofa", "advanced_params": '{"invert_mask_checkbox":true}'},
+            {"inpaint_additional_prompt": "a red sofa"},
+        ),
+        (
+            {"outpaint_selections": ["Top", "Bottom"], "outpaint_distance_left": -1, "outpaint_distance_bottom": 96},
+            {"outpaint_distance_bottom": 96, "outpaint_distance_left": -1},
+        ),
+        (
+            {"outpaint_selections": "Top,Bottom,Left,Right", "style_selections": '["Fooocus V2", "Fooocus Sharp"]'},
+            {"outpaint_selections": ("Top", "Bottom", "Left", "Right")},
+        ),
+    ],
+)
+def test_a_documented_request_means_what_is_documented(fields, meaning):
+    request = asked(**fields)
+    assert {name: getattr(request, name) for name in meaning} == meaning
