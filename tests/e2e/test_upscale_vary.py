@@ -97,7 +97,8 @@ def test_a_variation_starts_from_the_picture_and_embeds_its_metadata(engine):
     assert embedded is not None
     assert '"resolution": "(1216, 832)"' in embedded.text
     given = np.asarray(textured((48, 32)).resize((1216, 832), Image.Resampling.BICUBIC), int)
-    assert np.abs(picture(reply) - given).mean() < 20  # levels: hardly varied, through a small autoencoder
+    made, mirrored = picture(reply), given[:, ::-1]  # hardly varied, but through a small autoencoder
+    assert np.abs(made - given).mean() < np.abs(made - mirrored).mean() / 2
     assert reply["params"]["uov_method"] == "Vary (Subtle)"
     assert "input_image" not in reply["params"]
 
