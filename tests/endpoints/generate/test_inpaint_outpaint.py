@@ -23,7 +23,10 @@ from tests.endpoints.asking import STYLES, WORDS, with_files
 
 IMAGE = "aGVsbG8="
 BASE = "checkpoints/juggernautXL_v8Rundiffusion.safetensors"
-OTHERS = ("checkpoints/refiner.safetensors", "loras/sdxl_lcm_lora.safetensors")
+OTHERS = (
+    "checkpoints/refiner.safetensors", "loras/sdxl_lcm_lora.safetensors",
+    "loras/sd_xl_offset_example-lora_1.0.safetensors",
+)  # fmt: skip
 PARTS = (
     "inpaint/fooocus_inpaint_head.pth", "inpaint/inpaint.fooocus.patch", "inpaint/inpaint_v25.fooocus.patch",
     "inpaint/inpaint_v26.fooocus.patch",
