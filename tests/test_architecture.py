@@ -24,8 +24,9 @@ CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "out
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
+    "guarded_http": {"errors"},
     "settings": {"errors"},
-    "jobs": {"errors"},
+    "jobs": {"errors", "guarded_http"},
     "imaging": BASE,
     "output": {*BASE, "settings"},
     "models": {*BASE, "settings"},
@@ -35,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", *CAPABILITIES},
     "engine": {*BASE, "settings", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
+    "local_platform": {"errors", "settings", "jobs"},
     "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
 WITH_TORCH = {
