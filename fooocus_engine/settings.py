@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from fooocus_engine.errors import EngineError
 
@@ -36,6 +37,11 @@ class Settings:
     # FOOOCUS_IMAGE_PROMPT_ATTENTION: joint = the reference's arithmetic, separate = IP-Adapter's own (THIRD_PARTY)
     image_prompt_attention: str = "joint"
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
+
+
+def process_environment() -> Mapping[str, str]:
+    """The variables of this process, as they are now."""
+    return MappingProxyType(dict(os.environ))
 
 
 def settings_from_environment(environment: Mapping[str, str] | None = None) -> Settings:

@@ -36,9 +36,18 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", *CAPABILITIES},
     "engine": {*BASE, "settings", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
+    "shim": {"errors", "settings", "jobs", "guarded_http", "endpoints", "prompts", "output"},
     "local_platform": {"errors", "settings", "jobs"},
     "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
+SHIM_READS = {
+    "endpoints": {
+        "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
+        "generate.performance", "generate.seeds", "generate.facts",
+    },
+    "prompts": {"styles"},
+    "output": {"encode", "publish", "storage.folder"},
+}  # fmt: skip
 WITH_TORCH = {
     "engine.py",
     "endpoints/runners.py",
@@ -108,6 +117,12 @@ def test_the_handler_imports_only_the_doors():
     modules = list(our_imports(ENTRY))
     assert modules
     assert [m for m in modules if m.split(".")[0] not in allowed and ".".join(m.split(".")[:2]) not in allowed] == []
+
+
+def test_the_shim_reads_contracts_and_formats_and_no_engine_part():
+    modules = {module for path in (PACKAGE / "shim").glob("*.py") for module in our_imports(path)}
+    rooms = {(module.split(".")[0], module.partition(".")[2]) for module in modules}
+    assert {(room, part) for room, part in rooms if room in SHIM_READS and part not in SHIM_READS[room]} == set()
 
 
 @pytest.mark.parametrize("imaging", [False, True])

@@ -1,0 +1,105 @@
+"""The door: everything that one process holds while it serves, opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import aiohttp
+
+from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.jobs.webhook import guarded_post
+from fooocus_engine.prompts.styles import SHIPPED, load_styles
+from fooocus_engine.settings import Settings
+from fooocus_engine.shim.bucket import fetched
+from fooocus_engine.shim.clerk import Clerk
+from fooocus_engine.shim.desk import Archive, Desk, every
+from fooocus_engine.shim.gallery import Gallery
+from fooocus_engine.shim.ledger import Ledger
+from fooocus_engine.shim.listing import Listing
+from fooocus_engine.shim.messages import Messages
+from fooocus_engine.shim.outbox import Outbox, deliver
+from fooocus_engine.shim.pace import DEFAULT_PACE, Pace
+from fooocus_engine.shim.payload import Luggage, Packer
+from fooocus_engine.shim.platform import PATIENT, Patience, Platform
+from fooocus_engine.shim.questions import Understanding
+from fooocus_engine.shim.settings import ShimSettings
+from fooocus_engine.shim.tables import open_database
+from fooocus_engine.shim.teller import Teller
+
+TIDY_S = 60.0
+
+
+@dataclass(frozen=True)
+class Door:
+    """What the routes work with."""
+
+    settings: ShimSettings
+    understanding: Understanding
+    platform: Platform
+    desk: Desk
+    gallery: Gallery
+    teller: Teller
+    luggage: Luggage | None
+    listing: Listing
+
+
+@asynccontextmanager
+async def opened_door(
+    settings: ShimSettings, engine: Settings, *, pace: Pace = DEFAULT_PACE, patience: Patience = PATIENT
+) -> AsyncIterator[Door]:
+    """A door that follows the jobs it knows; at the end of the context all is stored.
+
+    ``engine`` gives limits and folders of the generation contract.
+    """
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        platform = Platform(
+            f"{settings.platform_url}/{settings.endpoint_id}", settings.platform_key, session, patience=patience
+        )
+        clerk = Clerk("ledger")
+        stack.callback(clerk.close)
+        database = await clerk(open_database, settings.database_url)
+        stack.push_async_callback(clerk, database.dispose)
+        outbox = Outbox(Messages(database), clerk)
+        stack.push_async_callback(outbox.written)
+        gallery = Gallery(
+            settings.data_dir, settings.address, None if settings.bucket_urls else partial(fetched, session)
+        )
+        luggage = Luggage(settings.data_dir / "state" / "inputs", settings.public_url) if settings.public_url else None
+        archive = Archive(Ledger(database), clerk, gallery, outbox)
+        packer = Packer(settings, luggage)
+        desk = Desk(platform, archive, packer, settings, pace=pace)
+        await desk.start()
+        stack.push_async_callback(desk.close)
+        post = guarded_post(settings.allow_private_urls)
+        await stack.enter_async_context(_in_background(deliver(outbox, post, settings.webhook_secret)))
+        await stack.enter_async_context(_in_background(every(TIDY_S, lambda: _tidy(desk, luggage))))
+        teller = Teller(gallery, settings.bare_base64)
+        listing = Listing(platform, packer, settings.sync_timeout_s)
+        yield Door(settings, _understanding(settings, engine), platform, desk, gallery, teller, luggage, listing)
+
+
+def _understanding(settings: ShimSettings, engine: Settings) -> Understanding:
+    styles = load_styles((SHIPPED, engine.models_dir / "sdxl_styles")).legal_names()
+    return Understanding(preset_named(settings.preset), styles, engine)
+
+
+async def _tidy(desk: Desk, luggage: Luggage | None) -> None:
+    await desk.tidy()
+    if luggage is not None:
+        await asyncio.to_thread(luggage.clear)
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
