@@ -74,6 +74,19 @@ class Patience:
 PATIENT = Patience()
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One call of the platform. One with a body makes a job, and is not repeated when nobody knows whether it did."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    wait_s: float = 0.0
+    """How long the platform itself may hold it."""
+    once: bool = False
+    """Whoever calls does so again anyway."""
+
+
 class Platform:
     """One endpoint of the platform. ``session`` belongs to the caller."""
 
@@ -93,7 +106,7 @@ class Platform:
         Raises:
             PlatformBusy, PlatformUnreachable, BodyTooLarge, BackendFailed: no job came of it.
         """
-        return _job(await self._call("POST", "run", body=body, repeat_lost=False))
+        return _job(await self._answer(_Call("POST", "run", body)))
 
     async def run_sync(self, body: bytes, *, wait_s: float) -> PlatformJob:
         """Queue a job and wait for its end, ``wait_s`` seconds at most; it may still be open then.
@@ -102,9 +115,7 @@ class Platform:
             PlatformBusy, PlatformUnreachable, BodyTooLarge, BackendFailed: no job came of it.
         """
         wait_ms = max(MIN_WAIT_MS, min(round(wait_s * 1000), MAX_WAIT_MS))
-        timeout_s = self._patience.timeout_s + wait_ms / 1000
-        reply = await self._call("POST", f"runsync?wait={wait_ms}", body=body, timeout_s=timeout_s, repeat_lost=False)
-        return _job(reply)
+        return _job(await self._answer(_Call("POST", f"runsync?wait={wait_ms}", body, wait_s=wait_ms / 1000)))
 
     async def status(self, job_id: str) -> PlatformJob:
         """The job as of now. Tried once: whoever follows a job asks again anyway.
@@ -113,7 +124,7 @@ class Platform:
             JobGone: it is unknown or expired.
             PlatformBusy, PlatformUnreachable, BackendFailed: nothing was learned.
         """
-        return _job(await self._call("GET", f"status/{quote(job_id, safe='')}", tries=1))
+        return _job(await self._answer(_Call("GET", f"status/{quote(job_id, safe='')}", once=True)))
 
     async def cancel(self, job_id: str) -> None:
         """Give the job up, whether it waits or runs.
@@ -122,7 +133,7 @@ class Platform:
             JobGone: it is unknown or expired.
             PlatformBusy, PlatformUnreachable, BackendFailed: it may still run.
         """
-        await self._call("POST", f"cancel/{quote(job_id, safe='')}")
+        await self._answer(_Call("POST", f"cancel/{quote(job_id, safe='')}"))
 
     async def health(self) -> Mapping[str, Any]:
         """Counts of jobs and workers of the whole endpoint.
@@ -130,42 +141,34 @@ class Platform:
         Raises:
             PlatformBusy, PlatformUnreachable, BackendFailed: nothing was learned.
         """
-        return await self._call("GET", "health", tries=1)
+        return await self._answer(_Call("GET", "health", once=True))
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: bytes | None = None,
-        timeout_s: float | None = None,
-        tries: int | None = None,
-        repeat_lost: bool = True,
-    ) -> Mapping[str, Any]:
-        pause, left = self._patience.pause_s, tries or self._patience.tries
+    async def _answer(self, call: _Call) -> Mapping[str, Any]:
+        """The answer to a call, after repeating it as far as it may be repeated."""
+        pause, left = self._patience.pause_s, 1 if call.once else self._patience.tries
         while True:
             left -= 1
             try:
-                return await self._once(method, path, body, timeout_s or self._patience.timeout_s)
+                return await self._once(call)
             except PlatformUnreachable as error:
-                if not left or (isinstance(error, _Lost) and not repeat_lost):
+                if not left or (isinstance(error, _Lost) and call.body is not None):
                     raise
                 log.info("platform: %s; trying again in %.1f s", error, pause)
                 await asyncio.sleep(pause)
                 pause *= 2
 
-    async def _once(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Mapping[str, Any]:
-        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
+    async def _once(self, call: _Call) -> Mapping[str, Any]:
+        headers = self._headers | ({"Content-Type": "application/json"} if call.body is not None else {})
         try:
             async with self._session.request(
-                method,
-                f"{self._url}/{path}",
-                data=body,
+                call.method,
+                f"{self._url}/{call.path}",
+                data=call.body,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                timeout=aiohttp.ClientTimeout(total=self._patience.timeout_s + call.wait_s),
                 allow_redirects=False,
             ) as reply:
-                return _checked(reply.status, await _read(reply), path)
+                return _checked(reply.status, await _read(reply), call.path)
         except aiohttp.ClientConnectorError:
             raise PlatformUnreachable("the platform cannot be reached") from None
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
