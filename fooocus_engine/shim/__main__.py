@@ -1,1 +1,69 @@
-"""The HTTP API, until Ctrl-C: ``python -m fooocus_engine.shim [--local]``."""
+"""The HTTP API, until Ctrl-C: ``python -m fooocus_engine.shim [--local]``.
+
+Alone it stands in front of the endpoint that the environment names; with ``--local`` this process is also the platform,
+and starts its workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from dataclasses import replace
+
+from fooocus_engine.errors import EngineError
+from fooocus_engine.local_platform import serving as platform
+from fooocus_engine.local_platform.app import ENDPOINT
+from fooocus_engine.settings import BadSetting, Settings, process_environment, settings_from_environment
+from fooocus_engine.shim.serving import opened, run, serve
+from fooocus_engine.shim.settings import ShimSettings, shim_settings
+
+LOOPBACK = "127.0.0.1"
+
+
+async def serve_with_platform(settings: ShimSettings, engine: Settings) -> None:
+    """The platform ends first, on SIGINT or SIGTERM: what its workers have in hand may still be answered."""
+    here = replace(settings, platform_url=f"http://{LOOPBACK}:{settings.local_port}/v2", endpoint_id=ENDPOINT)
+    behind = platform.Options(
+        state=settings.data_dir / "state",
+        show=show,
+        host=LOOPBACK,
+        port=settings.local_port,
+        workers=settings.workers,
+        api_key=settings.platform_key or None,
+        allow_private_webhooks=settings.allow_private_urls,
+    )
+    with opened(here, engine) as (server, listener):
+        door = asyncio.create_task(run(server, listener))
+        try:
+            await platform.serve(behind)
+        finally:
+            server.end()
+            await door
+
+
+def show(line: str) -> None:
+    """A line of a worker."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Serve; the process's exit status."""
+    try:
+        settings = shim_settings(None, process_environment())
+        logging.basicConfig(
+            level=settings.log_level.upper(), stream=sys.stdout, format="%(levelname)s %(name)s: %(message)s"
+        )
+        engine = replace(settings_from_environment(), preset=settings.preset)
+        if not (settings.local or settings.endpoint_id):
+            raise BadSetting("RUNPOD_ENDPOINT_ID is not set: name the endpoint to stand for, or start with --local")
+        asyncio.run(serve_with_platform(settings, engine) if settings.local else serve(settings, engine))
+    except EngineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

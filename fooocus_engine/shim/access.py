@@ -34,7 +34,7 @@ class KeyGuard:
         path = scope["path"]
         if path in self.open_paths or path.startswith(self.open_folders):
             return True
-        header, token = (shown.encode() for shown in _shown(Headers(scope=scope)))
+        header, token = (shown.encode("latin-1") for shown in _shown(Headers(scope=scope)))
         key = self.key.encode()
         return hmac.compare_digest(header, key) | hmac.compare_digest(token, key)
 

@@ -18,11 +18,10 @@ from fooocus_engine.errors import EngineError
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.access import OPEN_FOLDERS, OPEN_PATHS, BodyLimit, KeyGuard
 from fooocus_engine.shim.door import opened_door
-from fooocus_engine.shim.pace import DEFAULT_PACE, Pace
-from fooocus_engine.shim.platform import PATIENT, Patience
 from fooocus_engine.shim.responses import INTERNAL, error_response
 from fooocus_engine.shim.routes import add_routes
 from fooocus_engine.shim.settings import MB, ShimSettings
+from fooocus_engine.shim.tempo import TEMPO, Tempo
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +30,12 @@ GZIP_LEVEL = 4
 OWN_HEADERS = ("X-Seed", "X-Job-Id", "X-File-Url", "X-Error", "X-Ignored-Fields", "Retry-After")
 
 
-def create_app(
-    settings: ShimSettings, engine: Settings, *, pace: Pace = DEFAULT_PACE, patience: Patience = PATIENT
-) -> FastAPI:
+def create_app(settings: ShimSettings, engine: Settings, *, tempo: Tempo = TEMPO) -> FastAPI:
     """The application; ``app.state.door`` is there while it serves."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened_door(settings, engine, pace=pace, patience=patience) as door:
+        async with opened_door(settings, engine, tempo=tempo) as door:
             app.state.door = door
             yield
 

@@ -24,7 +24,7 @@ from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.ledger import Ledger, Page
 from fooocus_engine.shim.orders import Order
 from fooocus_engine.shim.outbox import Outbox
-from fooocus_engine.shim.pace import DEFAULT_PACE, Pace
+from fooocus_engine.shim.pace import Pace
 from fooocus_engine.shim.payload import Packer
 from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob, PlatformUnreachable
 from fooocus_engine.shim.replies import webhook_body
@@ -58,7 +58,7 @@ class Desk:
     """Belongs to one event loop. ``start`` it first; ``close`` it last."""
 
     def __init__(
-        self, platform: Platform, archive: Archive, packer: Packer, settings: ShimSettings, *, pace: Pace = DEFAULT_PACE
+        self, platform: Platform, archive: Archive, packer: Packer, settings: ShimSettings, *, pace: Pace
     ) -> None:
         self._platform = platform
         self._archive = archive

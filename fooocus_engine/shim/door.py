@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from fooocus_engine.endpoints.generate.presets import preset_named
-from fooocus_engine.jobs.webhook import guarded_post
+from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.prompts.styles import SHIPPED, load_styles
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.bucket import fetched
@@ -22,14 +22,14 @@ from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.ledger import Ledger
 from fooocus_engine.shim.listing import Listing
 from fooocus_engine.shim.messages import Messages
-from fooocus_engine.shim.outbox import Outbox, deliver
-from fooocus_engine.shim.pace import DEFAULT_PACE, Pace
+from fooocus_engine.shim.outbox import Carriage, Outbox, deliver
 from fooocus_engine.shim.payload import Luggage, Packer
-from fooocus_engine.shim.platform import PATIENT, Patience, Platform
+from fooocus_engine.shim.platform import Platform
 from fooocus_engine.shim.questions import Understanding
 from fooocus_engine.shim.settings import ShimSettings
 from fooocus_engine.shim.tables import open_database
 from fooocus_engine.shim.teller import Teller
+from fooocus_engine.shim.tempo import TEMPO, Tempo
 
 TIDY_S = 60.0
 
@@ -47,11 +47,14 @@ class Door:
     luggage: Luggage | None
     listing: Listing
 
+    def let_go(self) -> None:
+        """Nobody is to wait any longer: the process is about to end."""
+        self.desk.let_go()
+        self.listing.let_go()
+
 
 @asynccontextmanager
-async def opened_door(
-    settings: ShimSettings, engine: Settings, *, pace: Pace = DEFAULT_PACE, patience: Patience = PATIENT
-) -> AsyncIterator[Door]:
+async def opened_door(settings: ShimSettings, engine: Settings, *, tempo: Tempo = TEMPO) -> AsyncIterator[Door]:
     """A door that follows the jobs it knows; at the end of the context all is stored.
 
     ``engine`` gives limits and folders of the generation contract.
@@ -59,7 +62,7 @@ async def opened_door(
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         platform = Platform(
-            f"{settings.platform_url}/{settings.endpoint_id}", settings.platform_key, session, patience=patience
+            f"{settings.platform_url}/{settings.endpoint_id}", settings.platform_key, session, patience=tempo.patience
         )
         clerk = Clerk("ledger")
         stack.callback(clerk.close)
@@ -73,11 +76,12 @@ async def opened_door(
         luggage = Luggage(settings.data_dir / "state" / "inputs", settings.public_url) if settings.public_url else None
         archive = Archive(Ledger(database), clerk, gallery, outbox)
         packer = Packer(settings, luggage)
-        desk = Desk(platform, archive, packer, settings, pace=pace)
+        desk = Desk(platform, archive, packer, settings, pace=tempo.pace)
         await desk.start()
         stack.push_async_callback(desk.close)
-        post = guarded_post(settings.allow_private_urls)
-        await stack.enter_async_context(_in_background(deliver(outbox, post, settings.webhook_secret)))
+        http = GuardedHttp(settings.allow_private_urls, timeout_s=tempo.webhook_timeout_s)
+        carriage = Carriage(http.post, tempo.webhooks, settings.webhook_secret or None)
+        await stack.enter_async_context(_in_background(deliver(outbox, carriage)))
         await stack.enter_async_context(_in_background(every(TIDY_S, lambda: _tidy(desk, luggage))))
         teller = Teller(gallery, settings.bare_base64)
         listing = Listing(platform, packer, settings.sync_timeout_s)

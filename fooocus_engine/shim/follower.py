@@ -16,7 +16,7 @@ from typing import Any
 from fooocus_engine.errors import EngineError, QueueFull
 from fooocus_engine.shim.entries import Entry, Part
 from fooocus_engine.shim.gallery import Gallery
-from fooocus_engine.shim.pace import DEFAULT_PACE, GROWTH, Budget, Pace
+from fooocus_engine.shim.pace import GROWTH, Budget, Pace
 from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob
 from fooocus_engine.shim.reading import Canceled, Done, Failed, Failure, Waiting, Working, lost, read
 
@@ -63,7 +63,7 @@ class OpenJob:
 class Follower:
     """``note`` is called once for every part that is done and every job that ends, before anybody hears of it."""
 
-    def __init__(self, platform: Platform, gallery: Gallery, note: Note, *, pace: Pace = DEFAULT_PACE) -> None:
+    def __init__(self, platform: Platform, gallery: Gallery, note: Note, *, pace: Pace) -> None:
         self._platform = platform
         self._gallery = gallery
         self._note = note

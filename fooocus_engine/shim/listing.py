@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fooocus_engine.errors import BackendFailed, EngineError
+from fooocus_engine.shim.follower import DoorCloses
 from fooocus_engine.shim.pace import GROWTH
 from fooocus_engine.shim.payload import Packer
 from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob
@@ -45,6 +46,8 @@ class Listing:
         self._packer = packer
         self._timeout_s = timeout_s
         self._models: dict[bool, Any] = {}
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._closing = False
 
     async def ask(self, fields: Mapping[str, Any]) -> Any:
         """What a worker answers to ``fields``.
@@ -52,8 +55,26 @@ class Listing:
         Raises:
             AnswerFailed: it refused.
             AnswerLate: it took too long.
+            DoorCloses: this process ends.
             EngineError: the platform gives no answer.
         """
+        task = asyncio.create_task(self._asked(fields))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            raise DoorCloses("the server is stopping") from None
+
+    def let_go(self) -> None:
+        """Nobody is to wait any longer: the process is about to end."""
+        self._closing = True
+        for task in tuple(self._asking):
+            task.cancel()
+
+    async def _asked(self, fields: Mapping[str, Any]) -> Any:
         parcel = await self._packer.pack(fields, policy=None, waited_for=True)
         deadline = time.monotonic() + self._timeout_s
         job = await self._platform.run_sync(parcel.body, wait_s=self._timeout_s)

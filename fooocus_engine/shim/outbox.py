@@ -13,13 +13,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from fooocus_engine.jobs.webhook import CLIENT_RULES, Courier, Message, Post
+from fooocus_engine.jobs.webhook import Courier, Message, Post, Rules
 from fooocus_engine.shim.clerk import Clerk
 from fooocus_engine.shim.messages import Messages
 
 log = logging.getLogger(__name__)
 
 THREADS = 8  # addresses that are posted to at a time
+LAST_S = 2.0  # for deliveries under way when the process ends; others are repeated by the next one
 
 
 @dataclass
@@ -113,11 +114,20 @@ class Outbox:
             log.error("a webhook's state was not stored; it may be sent again: %s", error)
 
 
-async def deliver(outbox: Outbox, post: Post, secret: str) -> None:
+@dataclass(frozen=True)
+class Carriage:
+    """How messages go: by what, by which rules, signed with which secret."""
+
+    post: Post
+    rules: Rules
+    secret: str | None
+
+
+async def deliver(outbox: Outbox, by: Carriage) -> None:
     """Send what is due, for ever. An address that is slow keeps no other one waiting."""
     sending: set[asyncio.Task[None]] = set()
     threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
-    courier = Courier(outbox, post, CLIENT_RULES, threads, secret or None)
+    courier = Courier(outbox, by.post, by.rules, threads, by.secret)
     try:
         while True:
             await outbox.due()
@@ -126,4 +136,8 @@ async def deliver(outbox: Outbox, post: Post, secret: str) -> None:
             task.add_done_callback(sending.discard)
             await asyncio.sleep(0)  # the task claims before it waits
     finally:
+        if sending:
+            await asyncio.wait(sending, timeout=LAST_S)
+        for task in sending:
+            task.cancel()
         threads.shutdown(wait=False, cancel_futures=True)

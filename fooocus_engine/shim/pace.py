@@ -26,9 +26,6 @@ class Pace:
     """Looks a second, over all jobs."""
 
 
-DEFAULT_PACE = Pace()
-
-
 class Budget:
     """At most ``rate`` takings a second on average, and no more than that at once."""
 

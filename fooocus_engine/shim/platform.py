@@ -71,9 +71,6 @@ class Patience:
     """Before the second try; doubles."""
 
 
-PATIENT = Patience()
-
-
 @dataclass(frozen=True)
 class _Call:
     """One call of the platform. One with a body makes a job, and is not repeated when nobody knows whether it did."""
@@ -90,9 +87,7 @@ class _Call:
 class Platform:
     """One endpoint of the platform. ``session`` belongs to the caller."""
 
-    def __init__(
-        self, endpoint_url: str, key: str, session: aiohttp.ClientSession, *, patience: Patience = PATIENT
-    ) -> None:
+    def __init__(self, endpoint_url: str, key: str, session: aiohttp.ClientSession, *, patience: Patience) -> None:
         self._url = endpoint_url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._session = session

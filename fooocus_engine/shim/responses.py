@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from fooocus_engine.errors import EngineError, InvalidRequest, QueueFull, shortened
 from fooocus_engine.shim import replies
+from fooocus_engine.shim.follower import DoorCloses
 from fooocus_engine.shim.listing import AnswerFailed
 from fooocus_engine.shim.platform import PlatformUnreachable
 from fooocus_engine.shim.reading import Failure
@@ -35,7 +36,7 @@ def error_response(error: EngineError, echo: Any = None) -> Response:
             return as_json(replies.refused(error.problems, echo), error.status)
         case AnswerFailed():
             return failure_response(error.failure, echo)
-        case QueueFull() | PlatformUnreachable():
+        case QueueFull() | PlatformUnreachable() | DoorCloses():
             return as_json(replies.Detail(detail=str(error)), error.status, Retry_After=str(RETRY_AFTER_S))
         case _:
             return as_json(replies.Detail(detail=str(error)), error.status)

@@ -97,6 +97,8 @@ class ShimSettings:
     local: bool = _option(
         False, "SHIM_LOCAL", "also start the local platform and its workers", flag="--local", read=_switch
     )
+    workers: int = _option(1, "SHIM_WORKERS", "worker processes of --local", flag="--workers", read=_whole(0, 64))
+    local_port: int = _option(8889, "SHIM_LOCAL_PORT", "port of the platform of --local", read=_whole(1, 65535))
     host: str = _option("127.0.0.1", "SHIM_HOST", "listen address", flag="--host")
     port: int = _option(8888, "SHIM_PORT", "listen port", flag="--port", read=_whole(0, 65535))
     base_url: str = _option(
@@ -191,8 +193,8 @@ def options() -> tuple[Field[Any], ...]:
     return fields(ShimSettings)
 
 
-def shim_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> ShimSettings:
-    """Settings from a command line over an environment; an empty variable keeps the default.
+def shim_settings(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> ShimSettings:
+    """Settings from a command line (``None``: this process's) over an environment; an empty variable keeps the default.
 
     Raises:
         BadSetting: a value that is not allowed, or a flag that is refused.

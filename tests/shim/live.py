@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 from aiohttp import web
 from fastapi import FastAPI
 
+from fooocus_engine.jobs.webhook import Rules, judge_client
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.app import create_app
 from fooocus_engine.shim.pace import Pace
 from fooocus_engine.shim.platform import Patience
+from fooocus_engine.shim.serving import Server
 from fooocus_engine.shim.settings import ShimSettings
+from fooocus_engine.shim.tempo import Tempo
 from tests.shim.stub_platform import KEY, StubPlatform
 
 QUICK = Pace(watched_s=0.01, young_s=0.02, old_s=0.05, fresh_s=0.005, rate=1000)
-BRISK = Patience(timeout_s=30, tries=3, pause_s=0.01)
-HASTY = Patience(timeout_s=2, tries=3, pause_s=0.01)
+BRISK = Tempo(QUICK, Patience(timeout_s=30, tries=3, pause_s=0.01), Rules((0.02, 0.05), judge_client))
+HASTY = replace(BRISK, patience=replace(BRISK.patience, timeout_s=2), webhook_timeout_s=1)
 T2I = "/v1/generation/text-to-image"
 JSON = dict[str, Any]
 
@@ -58,9 +60,9 @@ class Live:
         assert found["job_stage"] in ("SUCCESS", "ERROR"), found
         return found
 
-    def in_loop(self, work: Any) -> Any:
-        """What a coroutine gives on the door's own event loop."""
-        return asyncio.run_coroutine_threadsafe(work, self.app.state.loop).result(60)
+    def end(self) -> None:
+        """Tell the door to end, as a signal does."""
+        self.app.state.loop.call_soon_threadsafe(self.app.state.server.end)
 
 
 @contextmanager
@@ -68,14 +70,13 @@ def live(
     data: Path,
     stub: StubPlatform | None = None,
     *,
-    pace: Pace = QUICK,
-    patience: Patience = BRISK,
+    tempo: Tempo = BRISK,
     engine: Settings | None = None,
     **changes: Any,
 ) -> Iterator[Live]:
     """A door with settings ``changes``, its data in ``data``; all is gone when the context ends."""
     stub = stub or StubPlatform()
-    door, platform = _listening(), _listening()
+    door, platform = listening(), listening()
     settings = replace(
         ShimSettings(
             port=door.getsockname()[1],
@@ -86,8 +87,8 @@ def live(
         ),
         **changes,
     )
-    app = create_app(settings, engine or Settings(models_dir=data / "models"), pace=pace, patience=patience)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=5))
+    app = create_app(settings, engine or Settings(models_dir=data / "models"), tempo=tempo)
+    server = Server(app, settings)
     ready = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(server, stub, (door, platform), ready)))
     thread.start()
@@ -97,18 +98,45 @@ def live(
         with found.client:
             yield found
     finally:
-        server.should_exit = True
+        if thread.is_alive():
+            app.state.loop.call_soon_threadsafe(server.end)
         thread.join()
 
 
+@contextmanager
+def serving(stub: StubPlatform) -> Iterator[int]:
+    """A stub platform alone, on a thread; its port."""
+    ready, done = threading.Event(), threading.Event()
+    with listening() as platform:
+
+        async def serve() -> None:
+            stub.ended = asyncio.Event()
+            runner = web.AppRunner(stub.app())
+            await runner.setup()
+            await web.SockSite(runner, platform).start()
+            ready.set()
+            await asyncio.to_thread(done.wait)
+            stub.ended.set()
+            await runner.cleanup()
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        assert ready.wait(60)
+        try:
+            yield platform.getsockname()[1]
+        finally:
+            done.set()
+            thread.join()
+
+
 async def _serve(
-    server: uvicorn.Server, stub: StubPlatform, sockets: tuple[socket.socket, socket.socket], ready: threading.Event
+    server: Server, stub: StubPlatform, sockets: tuple[socket.socket, socket.socket], ready: threading.Event
 ) -> None:
     stub.ended = asyncio.Event()
     runner = web.AppRunner(stub.app())
     await runner.setup()
     await web.SockSite(runner, sockets[1]).start()
-    server.config.app.state.loop = asyncio.get_running_loop()
+    server.config.app.state.loop, server.config.app.state.server = asyncio.get_running_loop(), server
     serving = asyncio.create_task(server.serve([sockets[0]]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
@@ -118,7 +146,7 @@ async def _serve(
     await runner.cleanup()
 
 
-def _listening() -> socket.socket:
+def listening() -> socket.socket:
     """A socket of a free loopback port."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))

@@ -201,7 +201,7 @@ def test_who_waits_too_long_is_told_which_job_goes_on(tmp_path):
     ],
 )
 def test_a_platform_that_takes_no_job_is_told(tmp_path, faults, status, tries):
-    with live(tmp_path, patience=HASTY if faults == ["hang"] else BRISK) as door:
+    with live(tmp_path, tempo=HASTY if faults == ["hang"] else BRISK) as door:
         door.stub.faults["run"].extend(faults)
         reply = door.post(T2I, {})
         assert reply.status_code == status
@@ -219,7 +219,7 @@ def test_a_busy_platform_is_a_full_queue(door):
 
 @pytest.mark.parametrize("fault", [500, 401, 429, "hang", "drop", "garbage"])
 def test_a_platform_that_tells_nothing_for_a_while_loses_no_job(tmp_path, fault):
-    with live(tmp_path, patience=HASTY if fault == "hang" else BRISK) as door:
+    with live(tmp_path, tempo=HASTY if fault == "hang" else BRISK) as door:
         door.stub.faults["status"].append(fault)
         assert door.post(T2I, {}).status_code == 200
 
