@@ -45,7 +45,7 @@ class StubJob:
 
 @dataclass(eq=False)
 class StubPlatform:
-    """``faults`` by operation: a status, ``"hang"``, ``"drop"`` or ``"garbage"`` for each of the next calls."""
+    """``faults`` by operation, one for each next call: a status, ``"hang"``, ``"drop"``, ``"garbage"`` or ``None``."""
 
     worker: Worker = worker
     held: bool = False
@@ -135,6 +135,8 @@ class StubPlatform:
         if not self.faults[operation]:
             return None
         match self.faults[operation].popleft():
+            case None:
+                return None
             case "hang":
                 await self.ended.wait()
                 return web.Response(status=500)
