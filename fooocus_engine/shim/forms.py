@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +32,19 @@ class Given:
     """The body as it is repeated in a refusal; ``None`` for forms."""
 
 
-async def given_body(request: Request, kind: Body, lists: Collection[str]) -> Given:
-    """The fields of a request to a route that takes ``kind``; ``lists`` are the fields that may be repeated.
+@dataclass(frozen=True)
+class Shape:
+    """Which fields of a form are what; any other name is of no consequence."""
+
+    lists: frozenset[str] = frozenset()
+    """May be repeated."""
+    pictures: frozenset[str] = frozenset()
+    """May be files."""
+    texts: frozenset[str] = frozenset()
+
+
+async def given_body(request: Request, kind: Body, shape: Shape) -> Given:
+    """The fields of a request to a route that takes ``kind``; forms are read by their ``shape``.
 
     Raises:
         InvalidRequest: there is no body, it cannot be read, it is no object, or a form where JSON is taken.
@@ -43,7 +53,7 @@ async def given_body(request: Request, kind: Body, lists: Collection[str]) -> Gi
     if media in FORM_TYPES:
         if kind is Body.JSON:
             raise _refused("json_type", "must be JSON, not a form")
-        return Given(await _form(request, lists))
+        return Given(await _form(request, shape))
     raw = await request.body()
     if not raw and kind is Body.FORM:
         return Given({})
@@ -74,21 +84,26 @@ def _where(error: Exception) -> str:
             return "a number has too many digits"
 
 
-async def _form(request: Request, lists: Collection[str]) -> dict[str, Any]:
+async def _form(request: Request, shape: Shape) -> dict[str, Any]:
     try:
         async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS, max_part_size=2**31) as form:
-            return {name: await _value(form, name, repeated=name in lists) for name in form}
+            return {name: await _value(form, name, shape) for name in form}
     except HTTPException as error:
         raise _refused("form_invalid", f"is not a valid form: {error.detail}") from None
 
 
-async def _value(form: FormData, name: str, *, repeated: bool) -> Any:
-    values = [await _file(part, name) if isinstance(part, UploadFile) else part for part in form.getlist(name)]
-    return values if repeated and len(values) > 1 else values[-1]
+async def _value(form: FormData, name: str, shape: Shape) -> Any:
+    """What the parts of one name say; of several scalars the last one counts."""
+    values = [await _file(part, name, shape) if isinstance(part, UploadFile) else part for part in form.getlist(name)]
+    return values if name in shape.lists and len(values) > 1 else values[-1]
 
 
-async def _file(part: UploadFile, name: str) -> str:
-    """The base64 of an uploaded file; empty if that is empty."""
+async def _file(part: UploadFile, name: str, shape: Shape) -> str:
+    """The base64 of an uploaded file; empty if that is empty, or if nobody reads the field."""
+    if name in shape.texts:
+        raise InvalidRequest([Problem("string_type", ("body", name), "must be text, not a file")])
+    if name not in shape.pictures:
+        return ""
     if (part.size or 0) > MAX_FILE_BYTES:
         raise BadImage(("body", name), f"the file has more than {MAX_FILE_BYTES // 1_000_000} MB")
     return base64.b64encode(await part.read()).decode("ascii")

@@ -24,7 +24,7 @@ from fooocus_engine.shim.follower import DoorCloses, OpenJob
 from fooocus_engine.shim.forms import given_body
 from fooocus_engine.shim.gallery import converted
 from fooocus_engine.shim.orders import order
-from fooocus_engine.shim.questions import AcceptQuestion, asked, list_fields
+from fooocus_engine.shim.questions import AcceptQuestion, asked, form_shape
 from fooocus_engine.shim.reading import Failure
 from fooocus_engine.shim.responses import (
     RETRY_AFTER_S,
@@ -62,9 +62,9 @@ class Wish:
 async def generate(door: Door, request: Request, row: Endpoint, route: Route) -> Response:
     """The answer to a generation request."""
     served_endpoint(row.name)
-    given = await given_body(request, route.body, list_fields(row))
+    given = await given_body(request, route.body, form_shape(row))
     request.state.echo = given.echo
-    wanted, meant = door.understanding.generation(row, given.fields)
+    wanted, meant = door.understanding.generation(row, route, given.fields)
     extension = raw_format(
         asked(AcceptQuestion, request).accept, request.headers.get("accept", ""), wanted.save_extension
     )

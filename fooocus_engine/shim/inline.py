@@ -16,7 +16,7 @@ from fooocus_engine.shim import replies
 from fooocus_engine.shim.accept import prefers_text
 from fooocus_engine.shim.door import Door
 from fooocus_engine.shim.forms import given_body
-from fooocus_engine.shim.questions import asked, list_fields
+from fooocus_engine.shim.questions import asked, form_shape
 from fooocus_engine.shim.responses import as_json, ignored_header
 
 Inline = Callable[[Door, Request, Endpoint], Awaitable[Response]]
@@ -29,7 +29,7 @@ async def answer(door: Door, request: Request, row: Endpoint, route: Route) -> R
     served_endpoint(row.name)
     if row.name in OWN_ANSWERS:
         return await OWN_ANSWERS[row.name](door, request, row)
-    given = await given_body(request, route.body, list_fields(row)) if route.body is not Body.NONE else None
+    given = await given_body(request, route.body, form_shape(row)) if route.body is not Body.NONE else None
     request.state.echo = given and given.echo
     wanted, meant = door.understanding.tool(row, given.fields if given else {}, dict(request.query_params))
     found = await door.listing.ask({"endpoint": row.name, **wanted.model_dump(mode="json")})

@@ -98,12 +98,15 @@ def _body(model: type[BaseModel], kind: Body, preset: str) -> Json:
     schema = _request_schema(model, preset)
     if kind is Body.JSON:
         return {"content": {"application/json": {"schema": schema}}}
-    form = {**schema, "properties": {name: _in_form(field) for name, field in schema["properties"].items()}}
+    pictures = {name for name, field in model.model_fields.items() if field.exclude}
+    form = {**schema, "properties": {n: _in_form(f, n in pictures) for n, f in schema["properties"].items()}}
     return {"content": {media: {"schema": form} for media in FORM_TYPES} | {"application/json": {"schema": schema}}}
 
 
-def _in_form(field: Json) -> Json:
-    """A field as forms carry it: objects, and lists of them, as JSON text."""
+def _in_form(field: Json, picture: bool) -> Json:
+    """A field as forms carry it: pictures as files, objects and lists of them as JSON text."""
+    if picture and field.get("type") != "array":
+        return {"type": "string", "format": "binary"}
     nested = field.get("type") == "object" or field.get("items", {}).get("type") == "object"
     return {"type": "string", "description": "JSON"} if nested else field
 

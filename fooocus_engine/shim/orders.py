@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from pydantic import BaseModel
+
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.performance import MODES
 from fooocus_engine.endpoints.generate.seeds import with_seed
@@ -51,7 +53,7 @@ def order(row: Endpoint, request: GenerateRequest, *, spread: int = 1, waits: bo
     """``request`` to ``row`` as a job of at most ``spread`` parts, all with one seed."""
     if min(spread, request.image_number) > 1:
         request = with_seed(request)
-    fields = request.model_dump(mode="json")
+    fields = _whole(request)
     steps = request.advanced_params.overwrite_step
     steps = steps if steps > 0 else MODES[request.performance_selection].steps
     execution_s = max(LEAST_EXECUTION_S, round(steps * SLOWEST_STEP_S * request.image_number))
@@ -63,6 +65,17 @@ def order(row: Endpoint, request: GenerateRequest, *, spread: int = 1, waits: bo
         policy={"executionTimeout": execution_s * 1000},
         waits=waits,
     )
+
+
+def _whole(value: Any) -> Any:
+    """A request as JSON values, with its pictures, which its own dump leaves out."""
+    match value:
+        case BaseModel():
+            return {name: _whole(getattr(value, name)) for name in type(value).model_fields}
+        case tuple() | list():
+            return [_whole(item) for item in value]
+        case _:
+            return value
 
 
 def _without_defaults(fields: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_origin
 
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from fooocus_engine.endpoints.dialects import Canonical, canonical_fields, query_fields, spoken
+from fooocus_engine.endpoints.dialects import FIELD_ALIASES, Canonical, canonical_fields, query_fields, spoken
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.presets import Preset
 from fooocus_engine.endpoints.problems import validated
-from fooocus_engine.endpoints.table import Endpoint
+from fooocus_engine.endpoints.table import Endpoint, Route
 from fooocus_engine.endpoints.wire_types import WireModel
-from fooocus_engine.errors import InvalidRequest
+from fooocus_engine.errors import InvalidRequest, Problem
 from fooocus_engine.settings import Settings
+from fooocus_engine.shim.forms import Shape
 
 MAX_WAIT_S = 600
 MAX_PAGE = 1_000_000_000
+NEEDED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType({"/v1/generation/image-upscale-vary": ("uov_method",)})
+"""Fields that only this route requires (api.md §2.6)."""
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
@@ -70,12 +74,13 @@ def asked(model: type[Asked], request: Request) -> Asked:
         raise InvalidRequest(problems) from None
 
 
-def list_fields(row: Endpoint) -> frozenset[str]:
-    """The fields of an endpoint that a form may repeat, under every name that they have."""
-    if row.request is None:
-        return frozenset()
-    fields = row.request.model_fields.items()
-    return frozenset(name for name, field in fields if get_origin(field.annotation) in (tuple, list)) | {"style"}
+def form_shape(row: Endpoint) -> Shape:
+    """What the fields of an endpoint are in a form. Pictures are what a request never repeats in its dump."""
+    fields = row.request.model_fields if row.request is not None else {}
+    lists = {name for name, field in fields.items() if get_origin(field.annotation) in (tuple, list)}
+    pictures = {name for name, field in fields.items() if field.exclude and name not in lists}
+    old = {name for name, today in FIELD_ALIASES.items() if today in lists}
+    return Shape(frozenset(lists | old), frozenset(pictures), frozenset({*fields} - pictures))
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,20 @@ class Understanding:
     styles: tuple[str, ...]
     limits: Settings
 
-    def generation(self, row: Endpoint, given: Mapping[str, Any]) -> tuple[GenerateRequest, Canonical]:
+    def generation(self, row: Endpoint, route: Route, given: Mapping[str, Any]) -> tuple[GenerateRequest, Canonical]:
         """The request that a body to a generation endpoint means, and its canonical form.
 
         Raises:
             InvalidRequest: with every problem, in the field names that the client used.
         """
         meant = canonical_fields(row.name, given)
+        if missing := [name for name in NEEDED_BY.get(route.path, ()) if name not in meant.fields]:
+            raise InvalidRequest([Problem("missing", ("body", name), "is required") for name in missing])
+        model = row.request
+        assert model is not None and issubclass(model, GenerateRequest)
         try:
             request = validate_generation(
-                meant.fields, default_preset=self.preset, styles=self.styles, limits=self.limits
+                meant.fields, model, default_preset=self.preset, styles=self.styles, limits=self.limits
             )
         except InvalidRequest as error:
             raise _in_words_of(given, error) from None
