@@ -19,7 +19,7 @@ from fooocus_engine.jobs.record import JobRecord, JobStage
 from fooocus_engine.jobs.webhook import Message
 from fooocus_engine.shim.clerk import Clerk
 from fooocus_engine.shim.entries import Entry, Part
-from fooocus_engine.shim.follower import Follower, OpenJob, now_ms
+from fooocus_engine.shim.follower import DoorCloses, Follower, OpenJob, now_ms
 from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.ledger import Ledger, Page
 from fooocus_engine.shim.orders import Order
@@ -27,6 +27,7 @@ from fooocus_engine.shim.outbox import Outbox
 from fooocus_engine.shim.pace import Pace
 from fooocus_engine.shim.payload import Packer
 from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob, PlatformUnreachable
+from fooocus_engine.shim.recent import Recent
 from fooocus_engine.shim.replies import webhook_body
 from fooocus_engine.shim.settings import ShimSettings
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 SUBMIT_S = 90.0  # longest time until the platform has taken a job, other submits before it included
+REMEMBERED = 1000  # ended jobs that are asked about without the database
 ADOPTED = "Text to Image"  # type of a job that somebody else submitted, unless its output tells
 
 
@@ -69,12 +71,15 @@ class Desk:
         self._submitting = asyncio.Lock()
         self._adopting = asyncio.Lock()
         self._last_id: str | None = None
+        self._recent = Recent(REMEMBERED)
+        self._ended_count = 0
 
     async def start(self) -> None:
         """Take up the jobs that were open when the last process ended."""
         archive = self._archive
         await archive.outbox.load()
         self._last_id = await archive.clerk(archive.ledger.last_id)
+        self._ended_count = await archive.clerk(archive.ledger.count_ended)
         for entry in await archive.clerk(archive.ledger.open):
             await self._follower.follow(entry)
 
@@ -120,7 +125,7 @@ class Desk:
             return None
         job = self._follower.open.get(job_id)
         if job is None:
-            known = await self._archive.clerk(self._archive.ledger.find, job_id)
+            known = await self._known(job_id)
             job = OpenJob(known) if known else await self._adopted(job_id)
         else:
             await self._follower.freshen(job)
@@ -137,8 +142,10 @@ class Desk:
         """The job submitted last."""
         return self._last_id
 
-    async def count_ended(self) -> int:
-        return await self._archive.clerk(self._archive.ledger.count_ended)
+    @property
+    def ended_count(self) -> int:
+        """How many ended jobs are kept."""
+        return self._ended_count
 
     async def ended_jobs(self, page: Page) -> list[Entry]:
         """Jobs that have ended, in order of completion."""
@@ -157,7 +164,7 @@ class Desk:
         """
         if job_id in self._follower.open:
             raise JobNotFinished("Job is not finished")
-        entry = await self._archive.clerk(self._archive.ledger.find, job_id)
+        entry = await self._known(job_id)
         if entry is not None:
             await self._forget([entry])
         return entry is not None
@@ -179,6 +186,8 @@ class Desk:
         jobs: list[PlatformJob] = []
         try:
             async with asyncio.timeout(SUBMIT_S), self._submitting:
+                if self.closing:
+                    raise DoorCloses("the server is stopping")
                 for parcel in packed:
                     jobs.append(await self._platform.run(parcel.body))
         except TimeoutError:
@@ -208,7 +217,7 @@ class Desk:
             if job_id in self._follower.open:
                 return self._follower.open[job_id]
             if await archive.clerk(archive.ledger.knows, job_id):
-                known = await archive.clerk(archive.ledger.find, job_id)
+                known = await self._known(job_id)
                 return known and OpenJob(known)
             try:
                 status = await self._platform.status(job_id)
@@ -233,6 +242,13 @@ class Desk:
                 await self._cancel(part.id)
         await self._follower.look(job)
 
+    async def _known(self, job_id: str) -> Entry | None:
+        """An ended job of the ledger."""
+        entry = self._recent.find(job_id) or await self._archive.clerk(self._archive.ledger.find, job_id)
+        if entry is not None and entry.ended:
+            self._recent.note(entry)
+        return entry
+
     async def _give_up(self, jobs: Iterable[PlatformJob]) -> None:
         for job in jobs:
             await self._cancel(job.id)
@@ -248,7 +264,9 @@ class Desk:
         await self._archive.clerk(self._archive.ledger.change, entry, message)
         if message is not None:
             self._archive.outbox.put(message)
-        if entry.ended and self._settings.queue_history:
+        if entry.ended:
+            self._recent.note(entry)
+            self._ended_count += 1
             await self.tidy()
 
     def _message(self, entry: Entry) -> Message | None:
@@ -261,7 +279,11 @@ class Desk:
 
     async def _forget(self, entries: list[Entry]) -> None:
         pictures = [picture for entry in entries for picture in entry.pictures]
-        await self._archive.clerk(self._archive.ledger.delete, [entry.id for entry in entries])
+        if not entries:
+            return
+        ids = [entry.id for entry in entries]
+        self._ended_count -= await self._archive.clerk(self._archive.ledger.delete, ids)
+        self._recent.forget(ids)
         await asyncio.to_thread(self._archive.gallery.delete, pictures)
 
 

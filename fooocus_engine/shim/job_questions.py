@@ -34,7 +34,7 @@ async def job_queue(door: Door, request: Request) -> Response:
     return as_json(
         replies.Queue(
             running_size=len(door.desk.open()),
-            finished_size=await door.desk.count_ended(),
+            finished_size=door.desk.ended_count,
             last_job_id=door.desk.last_id,
         )
     )

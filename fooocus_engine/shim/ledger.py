@@ -96,11 +96,12 @@ class Ledger:
             found |= {entry.id: entry for entry in self._entries(*_ENDED, JOBS.c.finish_ms < before_ms)}
         return list(found.values())
 
-    def delete(self, job_ids: Iterable[str]) -> None:
-        """Forget ended jobs; their ids stay."""
+    def delete(self, job_ids: Iterable[str]) -> int:
+        """Forget ended jobs; their ids stay. Gives how many were there still."""
         emptied = {"deleted": True, "parts": "[]", "request": "{}", "status": None}
         with self._engine.begin() as connection:
-            connection.execute(update(JOBS).where(JOBS.c.id.in_(list(job_ids))).values(**emptied))
+            wanted = (JOBS.c.id.in_(list(job_ids)), JOBS.c.deleted.is_(False))
+            return connection.execute(update(JOBS).where(*wanted).values(**emptied)).rowcount
 
     def _entries(self, *wanted: ColumnElement[bool]) -> list[Entry]:
         query = select(JOBS).where(*wanted).order_by(JOBS.c.number)

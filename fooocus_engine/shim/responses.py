@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from pydantic_core import to_json
+from starlette.responses import PlainTextResponse, Response
 
 from fooocus_engine.errors import EngineError, InvalidRequest, QueueFull, shortened
 from fooocus_engine.shim import replies
@@ -23,10 +23,10 @@ MAX_HEADER = 2000  # characters
 INTERNAL = "Internal Server Error"
 
 
-def as_json(reply: BaseModel | Sequence[BaseModel] | Any, status: int = 200, **headers: str) -> JSONResponse:
+def as_json(reply: BaseModel | Sequence[BaseModel] | Any, status: int = 200, **headers: str) -> Response:
     """A reply, or several, or plain JSON values."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return JSONResponse(jsonable_encoder(reply), status, named)
+    return Response(to_json(reply, inf_nan_mode="null"), status, named, "application/json")
 
 
 def error_response(error: EngineError, echo: Any = None) -> Response:

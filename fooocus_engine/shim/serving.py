@@ -19,6 +19,7 @@ from fooocus_engine.shim.settings import ShimSettings
 from fooocus_engine.shim.tempo import TEMPO, Tempo
 
 LAST_ANSWERS_S = 10  # for requests that are being answered when the server ends
+KEEP_ALIVE_S = 75  # longer than clients and proxies keep an idle connection, who then close it themselves
 ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,6 +37,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=settings.log_level == "debug",
                 lifespan="on",
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=LAST_ANSWERS_S,
             )
         )

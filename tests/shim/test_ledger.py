@@ -70,7 +70,7 @@ def test_open_jobs_come_in_order_of_submission_and_ended_ones_in_order_of_comple
 
 def test_a_deleted_job_leaves_nothing_but_its_id(ledger):
     filled(ledger, 2)
-    ledger.delete(["j0"])
+    assert (ledger.delete(["j0"]), ledger.delete(["j0", "x"])) == (1, 0)
     assert ledger.find("j0") is None
     assert ledger.knows("j0")
     assert not ledger.knows("nobody")
