@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fooocus_engine import settings
 from fooocus_engine.models.catalogue import CLIP_TOKENIZER, KINDS, known_files
+from fooocus_engine.shim.settings import options
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 MODELS = README.split("## Models")[1].split("## Settings")[0]
@@ -27,4 +28,12 @@ def test_the_readme_names_both_tokenizer_files_as_required():
 def test_the_readme_lists_every_variable_of_the_environment():
     read = set(re.findall(r'"((?:FOOOCUS_)?[A-Z]{3,}[A-Z_]*)"', inspect.getsource(settings.settings_from_environment)))
     listed = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", README))
-    assert read == listed
+    assert read | {option.metadata["variable"] for option in options()} == listed
+
+
+def test_the_readme_tells_of_every_option_of_the_http_api_what_its_help_tells():
+    table = README.split("## The HTTP API")[1].split("## Models")[0]
+    for option in options():
+        variable, flag, text = (option.metadata[name] for name in ("variable", "flag", "help"))
+        assert f"| `{variable}` | {f'`{flag}`' if flag else ''} |" in table
+        assert f"| {text} |" in table

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from PIL import Image, ImageDraw
 
@@ -50,3 +54,29 @@ def tiny(extension: str = "PNG", color: str = "teal") -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (16, 16), color).save(buffer, extension)
     return buffer.getvalue()
+
+
+@contextmanager
+def served_pictures() -> Iterator[str]:
+    """A web server that has them under their names; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = picture(self.path.removeprefix("/"))
+            self.send_response(200)
+            self.send_header("Content-Type", media_of(self.path.removeprefix("/")))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is told."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -9,7 +9,6 @@ import pytest
 from fooocus_engine.settings import BadSetting
 from fooocus_engine.shim.settings import ShimSettings, options, shim_settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 def test_nothing_given_gives_the_defaults_of_the_reference():
@@ -107,3 +106,12 @@ def test_addresses_in_answers_begin_like_the_servers(arguments, address):
 )
 def test_the_ledger_is_in_memory_unless_more_is_asked_for(arguments, variables, url):
     assert shim_settings(arguments, variables).database_url == url
+
+
+def test_the_packages_of_the_door_alone_are_those_of_the_whole():
+    folder = Path(__file__).parents[2] / "builder"
+    alone, whole = (
+        {line for line in (folder / name).read_text().splitlines() if line and not line.startswith("#")}
+        for name in ("requirements-shim.txt", "requirements.txt")
+    )
+    assert alone < whole
