@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from fooocus_engine.errors import EngineError, QueueFull
@@ -19,22 +19,23 @@ from fooocus_engine.jobs.record import JobRecord, JobStage
 from fooocus_engine.jobs.webhook import Message
 from fooocus_engine.shim.clerk import Clerk
 from fooocus_engine.shim.entries import Entry, Part
-from fooocus_engine.shim.follower import DoorCloses, Follower, OpenJob, now_ms
+from fooocus_engine.shim.follower import Follower, OpenJob, now_ms
 from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.ledger import Ledger, Page
 from fooocus_engine.shim.orders import Order
 from fooocus_engine.shim.outbox import Outbox
 from fooocus_engine.shim.pace import Pace
 from fooocus_engine.shim.payload import Packer
-from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob, PlatformUnreachable
+from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob
 from fooocus_engine.shim.recent import Recent
 from fooocus_engine.shim.replies import webhook_body
 from fooocus_engine.shim.settings import ShimSettings
+from fooocus_engine.shim.submission import Submission
 
 log = logging.getLogger(__name__)
 
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
-SUBMIT_S = 90.0  # longest time until the platform has taken a job, other submits before it included
+WEBHOOKS = uuid.UUID("6f0c2f0e-6d0b-4f5e-9a57-0d5a3d9c1b44")  # name space of their ids
 REMEMBERED = 1000  # ended jobs that are asked about without the database
 ADOPTED = "Text to Image"  # type of a job that somebody else submitted, unless its output tells
 
@@ -64,11 +65,10 @@ class Desk:
     ) -> None:
         self._platform = platform
         self._archive = archive
-        self._packer = packer
+        self._submission = Submission(platform, packer, settings)
         self._settings = settings
         self._follower = Follower(platform, archive.gallery, self._note, pace=pace)
         self._reserved = 0
-        self._submitting = asyncio.Lock()
         self._adopting = asyncio.Lock()
         self._last_id: str | None = None
         self._recent = Recent(REMEMBERED)
@@ -85,6 +85,7 @@ class Desk:
 
     def let_go(self) -> None:
         """Nobody is to wait any longer: the process is about to end."""
+        self._submission.close()
         self._follower.let_go()
 
     @property
@@ -97,7 +98,7 @@ class Desk:
         await self._follower.close()
 
     async def submit(self, order: Order) -> OpenJob:
-        """Hand an order to the platform and note it. Submits go one after the other, so that their order is kept.
+        """Hand an order to the platform and note it.
 
         Raises:
             QueueFull: too many jobs are open here, or the platform takes no more.
@@ -107,14 +108,18 @@ class Desk:
             raise QueueFull(f"{self._settings.queue_size} jobs are open already")
         self._reserved += 1
         try:
-            jobs = await self._sent(order)
+            jobs = await self._submission.sent(order)
             return await self._noted(order, jobs)
         finally:
             self._reserved -= 1
 
-    async def ended(self, job: OpenJob) -> Entry:
-        """The job when it has ended, or as it is when the time of a synchronous call is over."""
-        return await self._follower.wait(job, self._settings.sync_timeout_s)
+    async def ended(self, job: OpenJob, timeout_s: float) -> Entry:
+        """The job when it has ended, or as it is after that time.
+
+        Raises:
+            DoorCloses: the process ends before the job.
+        """
+        return await self._follower.wait(job, timeout_s)
 
     async def find(self, job_id: str, *, wait_s: float = 0) -> OpenJob | None:
         """The job of that id, as fresh as the platform allows; with ``wait_s``, its end if that comes within.
@@ -124,12 +129,13 @@ class Desk:
         if not JOB_ID.fullmatch(job_id):
             return None
         job = self._follower.open.get(job_id)
-        if job is None:
-            known = await self._known(job_id)
-            job = OpenJob(known) if known else await self._adopted(job_id)
-        else:
+        if job is not None:
             await self._follower.freshen(job)
-        if job and wait_s and not job.entry.ended:
+        elif (known := await self._known(job_id)) is not None:
+            return OpenJob(known)
+        else:
+            job = await self._adopted(job_id)
+        if job is not None and wait_s:
             await self._follower.wait(job, wait_s)
         return job
 
@@ -169,6 +175,13 @@ class Desk:
             await self._forget([entry])
         return entry is not None
 
+    async def _tidy_up(self) -> None:
+        """The same where a job has just ended, whose end is no matter of old files that cannot be removed."""
+        try:
+            await self.tidy()
+        except Exception:
+            log.exception("jobs beyond the limits of the history are still there")
+
     async def tidy(self) -> None:
         """Forget the jobs that are beyond the limits of the history."""
         settings = self._settings
@@ -178,26 +191,6 @@ class Desk:
             ledger = self._archive.ledger
             await self._forget(await self._archive.clerk(ledger.outdated, keep=keep, before_ms=before))
 
-    async def _sent(self, order: Order) -> list[PlatformJob]:
-        alone = order.waits and len(order.parts) == 1
-        packed = [await self._packer.pack(part, policy=order.policy, waited_for=alone) for part in order.parts]
-        if alone and (self._settings.sync_mode == "runsync" or packed[0].by_runsync):
-            return [await self._platform.run_sync(packed[0].body, wait_s=self._settings.sync_timeout_s)]
-        jobs: list[PlatformJob] = []
-        try:
-            async with asyncio.timeout(SUBMIT_S), self._submitting:
-                if self.closing:
-                    raise DoorCloses("the server is stopping")
-                for parcel in packed:
-                    jobs.append(await self._platform.run(parcel.body))
-        except TimeoutError:
-            await self._give_up(jobs)
-            raise PlatformUnreachable(f"the platform did not take the job within {SUBMIT_S:g} s") from None
-        except EngineError:
-            await self._give_up(jobs)
-            raise
-        return jobs
-
     async def _noted(self, order: Order, jobs: list[PlatformJob]) -> OpenJob:
         job_id = jobs[0].id if len(jobs) == 1 else str(uuid.uuid4())
         record = JobRecord(job_id, order.job_type, now_ms())
@@ -205,9 +198,10 @@ class Desk:
         try:
             await self._archive.clerk(self._archive.ledger.add, entry)
         except Exception:
-            await self._give_up(jobs)
+            await self._submission.take_back(jobs)
             raise
         self._last_id = job_id
+        log.info("job %s: %s, %d open", job_id, order.job_type, len(self._follower.open) + 1)
         return await self._follower.follow(entry, jobs[0] if len(jobs) == 1 else None)
 
     async def _adopted(self, job_id: str) -> OpenJob | None:
@@ -239,7 +233,7 @@ class Desk:
             return
         for part in job.entry.parts:
             if not part.done:
-                await self._cancel(part.id)
+                await self._platform.give_up(part.id)
         await self._follower.look(job)
 
     async def _known(self, job_id: str) -> Entry | None:
@@ -249,16 +243,6 @@ class Desk:
             self._recent.note(entry)
         return entry
 
-    async def _give_up(self, jobs: Iterable[PlatformJob]) -> None:
-        for job in jobs:
-            await self._cancel(job.id)
-
-    async def _cancel(self, platform_id: str) -> None:
-        try:
-            await self._platform.cancel(platform_id)
-        except EngineError as error:
-            log.warning("job %s was not canceled: %s", platform_id, error)
-
     async def _note(self, entry: Entry) -> None:
         message = self._message(entry) if entry.ended else None
         await self._archive.clerk(self._archive.ledger.change, entry, message)
@@ -267,15 +251,15 @@ class Desk:
         if entry.ended:
             self._recent.note(entry)
             self._ended_count += 1
-            await self.tidy()
+            await self._tidy_up()
 
     def _message(self, entry: Entry) -> Message | None:
-        """What tells of an ended job, if anybody wants to know."""
+        """What tells of an ended job, if anybody wants to know: one message, however often its end is written."""
         url = entry.request.get("webhook_url") or (self._settings.webhook_url if entry.request else "")
         if not url:
             return None
         urls = [self._archive.gallery.address(picture) for picture in entry.pictures]
-        return Message(str(uuid.uuid4()), url, json.dumps(webhook_body(entry, urls)).encode(), 0)
+        return Message(str(uuid.uuid5(WEBHOOKS, entry.id)), url, json.dumps(webhook_body(entry, urls)).encode(), 0)
 
     async def _forget(self, entries: list[Entry]) -> None:
         pictures = [picture for entry in entries for picture in entry.pictures]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fooocus_engine.errors import EngineError, QueueFull
+from fooocus_engine.jobs.record import FinishReason
 from fooocus_engine.shim.entries import Entry, Part
 from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.pace import GROWTH, Budget, Pace
@@ -227,14 +228,10 @@ class Follower:
 
     async def _give_up_rest(self, entry: Entry) -> None:
         """Of a job that failed or was given up: the parts that may still run."""
-        if entry.record.finish_reason == "SUCCESS" or len(entry.parts) == 1:
-            return
-        for part in entry.parts:
-            if not part.done:
-                try:
-                    await self._platform.cancel(part.id)
-                except EngineError as error:
-                    log.info("job %s: part %s was not canceled: %s", entry.id, part.id, error)
+        if entry.record.finish_reason is not FinishReason.SUCCESS and len(entry.parts) > 1:
+            for part in entry.parts:
+                if not part.done:
+                    await self._platform.give_up(part.id)
 
     def _announce(self, job: OpenJob, entry: Entry) -> None:
         job.entry = entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -23,7 +24,7 @@ from fooocus_engine.shim.entries import Entry
 from fooocus_engine.shim.follower import DoorCloses, OpenJob
 from fooocus_engine.shim.forms import given_body
 from fooocus_engine.shim.gallery import converted
-from fooocus_engine.shim.orders import order
+from fooocus_engine.shim.orders import Order, order
 from fooocus_engine.shim.questions import AcceptQuestion, asked, form_shape
 from fooocus_engine.shim.reading import Failure
 from fooocus_engine.shim.responses import (
@@ -77,7 +78,8 @@ async def generate(door: Door, request: Request, row: Endpoint, route: Route) ->
     return response
 
 
-async def _answer(door: Door, wish: Wish, placed: Any) -> Response:
+async def _answer(door: Door, wish: Wish, placed: Order) -> Response:
+    deadline = time.monotonic() + door.settings.sync_timeout_s
     try:
         job = await door.desk.submit(placed)
     except QueueFull:
@@ -85,7 +87,7 @@ async def _answer(door: Door, wish: Wish, placed: Any) -> Response:
     if wish.form is Form.JOB:
         return as_json(await door.teller.job(job.entry))
     try:
-        entry = await door.desk.ended(job)
+        entry = await door.desk.ended(job, deadline - time.monotonic())
     except DoorCloses as error:
         return _still_open(job.entry, HTTPStatus.SERVICE_UNAVAILABLE, str(error), RETRY)
     if not entry.ended:

@@ -44,10 +44,11 @@ class Ledger:
             connection.execute(insert(JOBS).values(id=entry.id, deleted=False, **_columns(entry)))
 
     def change(self, entry: Entry, message: Message | None = None) -> None:
-        """Note a job as it is now, and with it the message that is to be sent."""
+        """Note an open job as it is now, and with it the message that is to be sent. An end that is noted stays."""
         with self._engine.begin() as connection:
-            connection.execute(update(JOBS).where(JOBS.c.id == entry.id).values(**_columns(entry)))
-            if message is not None:
+            known = (JOBS.c.id == entry.id, JOBS.c.stage.in_(OPEN))
+            found = connection.execute(update(JOBS).where(*known).values(**_columns(entry))).rowcount
+            if message is not None and found:
                 row = {"id": message.id, "job_id": entry.id, "url": message.url, "body": message.body.decode()}
                 connection.execute(insert(MESSAGES).values(tries=0, dead=False, **row))
 

@@ -130,6 +130,13 @@ class Platform:
         """
         await self._answer(_Call("POST", f"cancel/{quote(job_id, safe='')}"))
 
+    async def give_up(self, job_id: str) -> None:
+        """Cancel a job; that it could not be done is only logged."""
+        try:
+            await self.cancel(job_id)
+        except EngineError as error:
+            log.warning("job %s was not canceled: %s", job_id, error)
+
     async def health(self) -> Mapping[str, Any]:
         """Counts of jobs and workers of the whole endpoint.
 

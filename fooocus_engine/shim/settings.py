@@ -150,7 +150,7 @@ class ShimSettings:
         600, "SHIM_SYNC_TIMEOUT", "seconds that a synchronous call waits", read=_whole(1, 86_400)
     )
     public_url: str = _option(
-        "", "SHIM_PUBLIC_URL", "address of this door as workers reach it; lets them fetch pictures too large to send",
+        "", "SHIM_PUBLIC_URL", "address of this door for others; workers fetch there what is too large to send them",
         read=_prefix,
     )  # fmt: skip
     fan_out: int = _option(
@@ -178,7 +178,7 @@ class ShimSettings:
     def address(self) -> str:
         """Prefix of the addresses in answers, without a trailing slash (api.md §5 item 6)."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
-        return self.base_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return self.base_url or self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def database_url(self) -> str:

@@ -93,9 +93,18 @@ def test_an_end_and_its_message_are_written_together(engine, ledger):
     message = Message("m", "https://receiver.example", "größe".encode(), 0)
     ledger.change(done(entry, 2_000), message)
     assert messages.waiting() == [message]
-    with pytest.raises(Exception, match="UNIQUE"):
-        ledger.change(replace(done(entry, 2_000), request={"prompt": "other"}), message)
-    assert ledger.find("a").request["prompt"] == entry.request["prompt"]
+
+
+def test_an_end_that_is_noted_stays_as_it_is(engine, ledger):
+    messages = Messages(engine)
+    ledger.add(waiting("a"))
+    ended = done(waiting("a"), 2_000)
+    message = Message("m", "https://receiver.example", b"{}", 0)
+    for _ in range(2):
+        ledger.change(ended, message)
+    ledger.change(waiting("a").failed("late", 3_000), replace(message, id="other"))
+    assert ledger.find("a") == ended
+    assert messages.waiting() == [message]
 
 
 def test_messages_wait_in_order_until_they_are_forgotten_or_buried(engine, ledger):

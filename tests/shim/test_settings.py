@@ -10,7 +10,6 @@ from fooocus_engine.settings import BadSetting
 from fooocus_engine.shim.settings import ShimSettings, options, shim_settings
 
 
-
 def test_nothing_given_gives_the_defaults_of_the_reference():
     found = shim_settings([], {})
     assert found == ShimSettings()
@@ -93,6 +92,12 @@ def test_secrets_are_not_shown():
 )
 def test_addresses_in_answers_begin_like_the_servers(arguments, address):
     assert shim_settings(arguments, {}).address == address
+
+
+def test_a_public_address_is_that_of_pictures_unless_another_is_given():
+    public = {"SHIM_PUBLIC_URL": "https://door.example/"}
+    assert shim_settings([], public).address == "https://door.example"
+    assert shim_settings(["--base-url", "https://cdn.example"], public).address == "https://cdn.example"
 
 
 @pytest.mark.parametrize(
