@@ -102,7 +102,8 @@ class GuardedHttp:
             if late.is_set():
                 raise TimeoutError
         except (OSError, http.client.HTTPException, ValueError) as error:
-            why = f"no whole answer within {self.timeout_s:g} s" if late.is_set() else _reason(error)
+            timed_out = late.is_set() or isinstance(error, TimeoutError)
+            why = f"no whole answer within {self.timeout_s:g} s" if timed_out else _reason(error)
             raise TargetFailed(f"{shortened(parts.hostname)} cannot be reached: {why}") from error
         finally:
             connection.close()
@@ -192,9 +193,7 @@ class _PinnedTls(_Pinned):
     def connect(self) -> None:
         super().connect()
         tls = ssl.create_default_context()
-        self.sock = self.dialled = tls.wrap_socket(
-            self.sock, server_hostname=self.host, do_handshake_on_connect=False
-        )
+        self.sock = self.dialled = tls.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self.sock.do_handshake()
 
 
@@ -231,8 +230,6 @@ def _path(parts: SplitResult) -> str:
 def _reason(error: Exception) -> str:
     """The kind of failure in words without addresses or other inner facts."""
     match error:
-        case TimeoutError():
-            return "no answer in time"
         case ssl.SSLError():
             return "its certificate or its encryption is not accepted"
         case ConnectionRefusedError():

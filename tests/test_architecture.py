@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", *CAPABILITIES},
     "engine": {*BASE, "settings", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
-    "shim": {"errors", "settings", "jobs", "guarded_http", "endpoints", "prompts", "output"},
+    "shim": {"errors", "settings", "jobs", "guarded_http", "endpoints", "prompts", "output", "local_platform"},
     "local_platform": {"errors", "settings", "jobs"},
     "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
@@ -123,6 +123,8 @@ def test_the_shim_reads_contracts_and_formats_and_no_engine_part():
     modules = {module for path in (PACKAGE / "shim").glob("*.py") for module in our_imports(path)}
     rooms = {(module.split(".")[0], module.partition(".")[2]) for module in modules}
     assert {(room, part) for room, part in rooms if room in SHIM_READS and part not in SHIM_READS[room]} == set()
+    inside = [path for path in (PACKAGE / "shim").glob("*.py") if path.name != "__main__.py"]
+    assert not [m for path in inside for m in our_imports(path) if m.startswith("local_platform")]
 
 
 @pytest.mark.parametrize("imaging", [False, True])

@@ -9,7 +9,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fooocus_engine.guarded_http import GuardedHttp, TargetFailed, TargetRefused, checked_url, is_public
+from fooocus_engine.guarded_http import (
+    GuardedHttp,
+    TargetFailed,
+    TargetRefused,
+    _cut_off,
+    _Pinned,
+    checked_url,
+    is_public,
+)
 
 PUBLIC = "93.184.216.34"
 
@@ -180,6 +188,12 @@ def test_a_sender_that_drips_is_cut_off(site):
     with pytest.raises(TargetFailed, match="no whole answer within"):
         GuardedHttp(allow_private=True, timeout_s=0.2).get(url(site, "/drip"))
     assert site.hung_up.wait(60)
+
+
+def test_a_connection_that_is_not_made_in_time_is_not_there_to_be_cut():
+    late = threading.Event()
+    with _cut_off(_Pinned("name.example", 80, [], 1.0), 0.001, late):
+        assert late.wait(60)
 
 
 def test_a_closed_port_is_told_without_its_address():
