@@ -98,8 +98,8 @@ class Understanding:
             InvalidRequest: with every problem, in the field names that the client used.
         """
         meant = canonical_fields(row.name, given)
-        if missing := [name for name in NEEDED_BY.get(route.path, ()) if name not in meant.fields]:
-            raise InvalidRequest([Problem("missing", ("body", name), "is required") for name in missing])
+        missing = [name for name in NEEDED_BY.get(route.path, ()) if name not in meant.fields]
+        problems = [Problem("missing", ("body", name), "is required") for name in missing]
         model = row.request
         assert model is not None and issubclass(model, GenerateRequest)
         try:
@@ -107,7 +107,9 @@ class Understanding:
                 meant.fields, model, default_preset=self.preset, styles=self.styles, limits=self.limits
             )
         except InvalidRequest as error:
-            raise _in_words_of(given, error) from None
+            problems += error.problems
+        if problems:
+            raise _in_words_of(given, InvalidRequest(problems))
         return request, meant
 
     def tool(self, row: Endpoint, given: Mapping[str, Any], query: Mapping[str, Any]) -> tuple[BaseModel, Canonical]:
