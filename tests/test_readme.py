@@ -27,7 +27,7 @@ def test_the_readme_names_both_tokenizer_files_as_required():
 
 def test_the_readme_lists_every_variable_of_the_environment():
     read = set(re.findall(r'"((?:FOOOCUS_)?[A-Z]{3,}[A-Z_]*)"', inspect.getsource(settings.settings_from_environment)))
-    listed = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", README))
+    listed = set(re.findall(r"(?m)^\| `([A-Z_0-9]+)` \|", README))
     assert read | {option.metadata["variable"] for option in options()} == listed
 
 

@@ -34,12 +34,10 @@ async def serve_with_platform(settings: ShimSettings, engine: Settings) -> None:
         allow_private_webhooks=settings.allow_private_urls,
     )
     with opened(here, engine) as (server, listener):
-        door = asyncio.create_task(run(server, listener))
-        try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(run(server, listener))
             await platform.serve(behind)
-        finally:
             server.end()
-            await door
 
 
 def show(line: str) -> None:
@@ -50,6 +48,7 @@ def show(line: str) -> None:
 
 def main() -> int:
     """Serve; the process's exit status."""
+    failures: tuple[Exception, ...] = ()
     try:
         settings = shim_settings(None, process_environment())
         logging.basicConfig(
@@ -59,10 +58,11 @@ def main() -> int:
         if not (settings.local or settings.endpoint_id):
             raise BadSetting("RUNPOD_ENDPOINT_ID is not set: name the endpoint to stand for, or start with --local")
         asyncio.run(serve_with_platform(settings, engine) if settings.local else serve(settings, engine))
-    except EngineError as error:
+    except* EngineError as group:
+        failures = group.exceptions
+    for error in failures:
         sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
