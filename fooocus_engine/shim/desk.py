@@ -212,7 +212,7 @@ class Desk:
                 return self._follower.open[job_id]
             if await archive.clerk(archive.ledger.knows, job_id):
                 known = await self._known(job_id)
-                return known and OpenJob(known)
+                return OpenJob(known) if known else None
             try:
                 status = await self._platform.status(job_id)
             except JobGone:
