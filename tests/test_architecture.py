@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
 SHIM_READS = {
     "endpoints": {
         "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
-        "generate.performance", "generate.seeds", "generate.facts",
+        "generate.performance", "generate.seeds",
     },
     "prompts": {"styles"},
     "output": {"encode", "publish", "storage.folder"},

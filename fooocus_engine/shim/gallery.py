@@ -16,9 +16,8 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from fooocus_engine.endpoints.generate.facts import SOFTWARE
 from fooocus_engine.errors import StorageFailed
-from fooocus_engine.output.encode import MEDIA_TYPES, Embedded, encode, media_type, read_metadata
+from fooocus_engine.output.encode import MEDIA_TYPES, WRITTEN_BY, Embedded, encode, media_type, read_metadata
 from fooocus_engine.output.storage.folder import FolderStorage
 from fooocus_engine.shim.entries import Picture
 from fooocus_engine.shim.results import WorkerPicture, worker_pictures
@@ -102,4 +101,4 @@ def converted(data: bytes, extension: str) -> bytes:
         if Image.MIME.get(image.format or "") == media_type(extension):
             return data
         found = read_metadata(image)
-        return encode(image.convert("RGB"), extension, found and Embedded(found.scheme, found.text, SOFTWARE))
+        return encode(image.convert("RGB"), extension, found and Embedded(found.scheme, found.text, WRITTEN_BY))
