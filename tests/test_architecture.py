@@ -127,6 +127,14 @@ def test_the_shim_reads_contracts_and_formats_and_no_engine_part():
     assert not [m for path in inside for m in our_imports(path) if m.startswith("local_platform")]
 
 
+def test_the_shim_loads_nothing_that_is_large():
+    large = ("torch", "diffusers", "transformers", "runpod", "boto3", "cv2", "numpy")
+    code = "import sys\nimport fooocus_engine.shim.app\n"
+    code += f"sys.exit(', '.join(m for m in {large!r} if m in sys.modules) or None)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("imaging", [False, True])
 def test_torch_free_files_load_no_torch_and_no_sdk(imaging: bool):
     modules = [
