@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -31,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Access:
-    """Who may ask. Without a key everybody may, except web pages: a browser says where such a request comes from."""
+    """Who may ask. Without a key every program of this machine may, but no web page that its user looks at."""
 
     api_key: str | None = None
     """Opens all routes."""
@@ -45,7 +47,7 @@ class Access:
             Unauthorized: the key is missing or wrong, or the request comes from a web page.
         """
         if self.api_key is None:
-            if "Origin" in request.headers:
+            if _of_a_web_page(request):
                 raise Unauthorized("requests of web pages are only taken where an API key is set")
             return
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
@@ -97,6 +99,27 @@ async def refusals_as_json(request: web.Request, handler: Handler) -> web.Stream
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return _refusal(500, "internal error")
+
+
+def _of_a_web_page(request: web.Request) -> bool:
+    """Whether a browser sends it for a page: it says so, or a name of the page's own leads to this machine."""
+    told = "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none"
+    return told or not is_loopback(_host_name(request.host))
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on that address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _refusal(status: int, text: str) -> web.Response:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = "queue"  # topics of the bells
 OUTBOX = "outbox"
+CLOSED = "closed"
 PAUSE_MS = 5000  # a tick that comes later than this was slept through: the machine or this process stood still
 
 
@@ -48,6 +49,7 @@ class Platform:
         self._progress: dict[str, str] = {}
         self._stops: dict[str, set[str]] = {}
         self._ticked_ms = clock()
+        self._closed = False
 
     # For clients
 
@@ -74,15 +76,15 @@ class Platform:
         return status_text(job, self._progress.get(id))
 
     async def until_ended(self, id: str, wait_s: float) -> PlatformJob:
-        """The job when it has ended, or as it is after the time.
+        """The job when it has ended, or as it is after the time or when the platform closes.
 
         Raises:
             NotFound: there is no such job (any more).
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait_s
-        while not (job := self.store.find(id)).ended and (left := until - loop.time()) > 0:
-            await self.bells.heard(f"job {id}", timeout_s=left)
+        while not (job := self.store.find(id)).ended and (left := until - loop.time()) > 0 and not self._closed:
+            await self.bells.heard(f"job {id}", CLOSED, timeout_s=left)
         return job
 
     def cancel(self, id: str) -> PlatformJob:
@@ -124,24 +126,24 @@ class Platform:
     # For workers
 
     async def take(self, worker: str, most: int) -> list[str]:
-        """Up to ``most`` jobs as soon as there are any, or none after a while."""
+        """Up to ``most`` jobs as soon as there are any; none after a while, or at once for a worker that is let go."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._hold_s
         self.roster.hear(worker)
         rung: str | None = QUEUE
-        while rung == QUEUE:
+        while rung is not None and not self._lets_go(worker):
             if self.roster.serves(worker) and (jobs := self.store.take(worker, most)):
                 # It may have had one of them before, and not yet have heard that it was taken away.
                 self._stops.get(worker, set()).difference_update(jobs)
                 return list(jobs.values())
-            rung = await self.bells.heard(QUEUE, f"let go {worker}", timeout_s=until - loop.time())
+            rung = await self.bells.heard(QUEUE, f"let go {worker}", CLOSED, timeout_s=until - loop.time())
         return []
 
     async def stops(self, worker: str) -> list[str]:
-        """The jobs that a worker is to stop, as soon as there are any, or none after a while."""
+        """The jobs that a worker is to stop, as soon as there are any, or none as in ``take``."""
         self.roster.hear(worker)
-        if not self._stops.get(worker):
-            await self.bells.heard(f"stops {worker}", f"let go {worker}", timeout_s=self._hold_s)
+        if not self._stops.get(worker) and not self._lets_go(worker):
+            await self.bells.heard(f"stops {worker}", f"let go {worker}", CLOSED, timeout_s=self._hold_s)
         return sorted(self._stops.pop(worker, ()))
 
     def deliver(self, worker: str, id: str, delivery: Progress | Final) -> bool:
@@ -181,7 +183,8 @@ class Platform:
             await self.bells.heard(f"dismissed {worker}", timeout_s=None)
 
     def let_go(self, worker: str) -> None:
-        """Answer the polls of a worker, which waits for them in order to end."""
+        """Answer the polls of a worker, those that it still begins too: it waits for them in order to end."""
+        self.roster.release(worker)
         self.bells.ring(f"let go {worker}")
 
     def lose(self, worker: str, *, expected: bool) -> None:
@@ -189,7 +192,12 @@ class Platform:
         self.roster.lose(worker)
         self._announce(self.store.release(worker, lost=not expected))
         self._stops.pop(worker, None)
-        self.let_go(worker)
+        self.bells.ring(f"let go {worker}")
+
+    def close(self) -> None:
+        """Answer everybody who waits, and from now on let nobody wait: the process is about to end."""
+        self._closed = True
+        self.bells.ring(CLOSED)
 
     def resume(self, prefix: str) -> None:
         """Go on with what an earlier process left: the workers it started, named so, ended with it."""
@@ -202,6 +210,9 @@ class Platform:
             self.store.renew_all()
         self._ticked_ms = now_ms
         self._announce(self.store.expire())
+
+    def _lets_go(self, worker: str) -> bool:
+        return self._closed or self.roster.released(worker)
 
     def _announce(self, changes: Iterable[Change]) -> None:
         """Wake those who wait for these changes, and stop the workers whose jobs were taken away."""

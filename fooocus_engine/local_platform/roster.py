@@ -15,6 +15,7 @@ class _Seen:
     heard_s: float | None = None
     unhealthy: bool = False
     leaving: bool = False
+    released: bool = False
     gone: bool = False
 
 
@@ -42,6 +43,14 @@ class Roster:
     def leave(self, worker: str) -> None:
         """It is to get no more jobs."""
         self._seen.setdefault(worker, _Seen()).leaving = True
+
+    def release(self, worker: str) -> None:
+        """It has been told to end, and is not kept waiting any more."""
+        self._seen.setdefault(worker, _Seen()).released = True
+
+    def released(self, worker: str) -> bool:
+        """Whether that is so."""
+        return worker in self._seen and self._seen[worker].released
 
     def lose(self, worker: str) -> None:
         """Its process has ended; whatever still comes in its name is late."""

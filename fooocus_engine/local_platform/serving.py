@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 import signal
@@ -23,7 +22,7 @@ from aiohttp.typedefs import Middleware
 from fooocus_engine.errors import EngineError
 from fooocus_engine.jobs.webhook import PLATFORM_RULES, Courier, guarded_post
 from fooocus_engine.local_platform import limits
-from fooocus_engine.local_platform.app import ENDPOINT, Access, create_app
+from fooocus_engine.local_platform.app import ENDPOINT, Access, create_app, is_loopback
 from fooocus_engine.local_platform.database import Database, wall_clock_ms
 from fooocus_engine.local_platform.platform import OUTBOX, Platform
 from fooocus_engine.local_platform.store import Store
@@ -87,6 +86,7 @@ async def serve(options: Options) -> None:
             base = base_url(options.host, listener.getsockname()[1])
             await keep(platform, options, base, str(access.worker_key))
         finally:
+            platform.close()
             await runner.cleanup()
     log.info("ended; open jobs go on at the next start")
 
@@ -183,14 +183,6 @@ def listening(options: Options) -> socket.socket:
         return socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise NotStarted(f"cannot listen on {options.host!r}, port {options.port}: {error.strerror}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on that address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def base_url(host: str, port: int) -> str:

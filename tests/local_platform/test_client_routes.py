@@ -317,13 +317,48 @@ def test_a_key_opens_all_routes_and_the_workers_key_theirs(tmp_path, path, given
     asyncio.run(play())
 
 
+OF_PAGES = [
+    {"Origin": "https://page.example"},
+    {"Sec-Fetch-Site": "cross-site"},  # a picture's address; no Origin tells of it
+    {"Host": "page.example"},  # a name of the page's own that leads to this machine
+    {"Host": "127.0.0.1.page.example:8889"},
+    {"Host": "[::1"},
+]
+
+
+@pytest.mark.parametrize("headers", OF_PAGES, ids=str)
+def test_without_a_key_web_pages_can_neither_send_jobs_nor_take_them(tmp_path, headers):
+    @scene
+    async def play(standing, client):
+        id = standing.submit()
+        for method, path, given in (("POST", "/run", {"input": 1}), ("GET", "/job-take/page", None)):
+            status, body = await asked(client, method, path, given, headers=headers)
+            assert status == 401
+            assert re.search("web pages", body["error"])
+        assert standing.take(most=2) == [id]
+
+    play(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Sec-Fetch-Site": "none"}, {"Host": "localhost:1"}, {"Host": "[::1]:8889"}, {"Host": "127.0.0.2"}],
+    ids=str,
+)
+def test_without_a_key_programs_of_this_machine_are_answered(tmp_path, headers):
+    @scene
+    async def play(standing, client):
+        assert (await asked(client, "GET", "/health", headers=headers))[0] == 200
+
+    play(tmp_path)
+
+
 @scene
-async def test_without_a_key_only_web_pages_are_refused(standing, client):
-    assert (await asked(client, "GET", "/health"))[0] == 200
-    status, body = await asked(client, "POST", "/run", {"input": 1}, headers={"Origin": "https://page.example"})
-    assert status == 401
-    assert re.search("web pages", body["error"])
-    assert standing.take() == []
+async def test_runsync_is_answered_with_the_open_state_when_the_platform_closes(standing, client):
+    asking = asyncio.create_task(asked(client, "POST", "/runsync?wait=300000", {"input": "x"}))
+    (text,) = await standing.platform.take("w", 1)
+    standing.platform.close()
+    assert (await asking)[1] == {"id": json.loads(text)["id"], "status": "IN_PROGRESS", "delayTime": 0, "workerId": "w"}
 
 
 def test_the_base_is_what_the_routes_stand_under():

@@ -98,6 +98,34 @@ def test_the_jobs_of_a_process_that_ended_go_to_the_next_worker(patient):
     assert standing.store.find(id).retries == 1
 
 
+async def answered_at_once(platform, worker):
+    """What polls that are open are answered, and those that begin afterwards; a hold of theirs would take 25 s."""
+    async with asyncio.timeout(10):
+        return await asyncio.gather(platform.take(worker, 1), platform.stops(worker))
+
+
+@pytest.mark.parametrize("ending", [lambda platform: platform.let_go("w"), lambda platform: platform.close()])
+def test_who_ends_is_not_kept_waiting_and_gets_no_job(patient, ending):
+    async def scene():
+        polls = asyncio.create_task(answered_at_once(patient.platform, "w"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        ending(patient.platform)
+        patient.submit()
+        return await polls, await answered_at_once(patient.platform, "w")
+
+    assert asyncio.run(scene()) == ([[], []], ([[], []]))
+    assert len(patient.take()) == 1
+
+
+def test_a_worker_that_is_let_go_is_still_told_what_to_stop(patient):
+    id = patient.submit()
+    patient.take("w")
+    patient.platform.let_go("w")
+    patient.platform.cancel(id)
+    assert stops(patient) == [id]
+
+
 def test_a_poll_in_the_name_of_a_process_that_ended_is_given_nothing(standing):
     standing.platform.lose("w", expected=False)
     id = standing.submit()

@@ -15,6 +15,7 @@ import pytest
 
 from fooocus_engine.jobs.webhook import PLATFORM_RULES, Courier, guarded_post
 from fooocus_engine.local_platform.__main__ import main, options, show
+from fooocus_engine.local_platform.app import is_loopback
 from fooocus_engine.local_platform.serving import (
     HANDLER,
     NotStarted,
@@ -22,7 +23,6 @@ from fooocus_engine.local_platform.serving import (
     base_url,
     check,
     deliver,
-    is_loopback,
     listening,
     recipe,
     serve,
