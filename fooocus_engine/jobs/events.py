@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+MAX_PREVIEW_BYTES = 300_000  # of a step's PNG (api.md §6.7)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -25,7 +27,7 @@ class Step:
     step: int
     total: int
     preview: bytes | None = None
-    """A PNG; ``None`` when no picture of this step was made."""
+    """A PNG of at most ``MAX_PREVIEW_BYTES``; ``None`` when no picture of this step was made."""
 
 
 @dataclass(frozen=True)

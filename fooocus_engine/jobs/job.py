@@ -182,7 +182,7 @@ class Job:
         return self._preview_at is None or self._clock() - self._preview_at >= self._preview_interval_s
 
     def step(self, image: int, step: int, total: int, *, preview: bytes | None = None) -> None:
-        """The sampler is at ``step`` of ``total`` (from 0) of an image. ``preview`` is a PNG, if one was wanted.
+        """The sampler is at ``step`` of ``total`` (from 0) of an image. ``preview`` is what ``Step`` holds.
 
         Raises:
             JobCanceled: the job was given up.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,17 @@ def encode(image: Image.Image, extension: str, embedded: Embedded | None = None)
             return _saved(image, "JPEG", quality=QUALITY, optimize=True, progressive=True, exif=exif)
         case _:
             return _saved(image, "WEBP", quality=QUALITY, lossless=False, exif=_exif(embedded))
+
+
+def small_png(image: Image.Image, most_bytes: int) -> bytes:
+    """``image`` as a PNG of at most ``most_bytes``, some hundred at least: made smaller until it fits."""
+    data = _saved(image, "PNG")
+    while len(data) > most_bytes:
+        scale = 0.95 * math.sqrt(most_bytes / len(data))
+        size = max(1, int(image.width * scale)), max(1, int(image.height * scale))
+        image = image.resize(size, Image.Resampling.BOX)
+        data = _saved(image, "PNG")
+    return data
 
 
 def read_metadata(source: bytes | Image.Image) -> Embedded | None:

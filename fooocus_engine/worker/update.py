@@ -6,15 +6,10 @@ Knows no time and no network; the words of the payload are those of api.md §6.7
 from __future__ import annotations
 
 import base64
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from fooocus_engine.jobs.events import Event, ImageReady, Stage, Step
-
-log = logging.getLogger(__name__)
-
-MAX_PREVIEW_BYTES = 300_000  # of the PNG (api.md §6.7)
 
 Update = dict[str, Any]
 
@@ -43,7 +38,8 @@ class Updates:
             case Step():
                 self._percent, self._text = event.percent, event.text
                 self._image, self._step, self._steps = event.image, event.step, event.total
-                self._preview = _encoded(event.preview) or self._preview
+                if event.preview is not None:
+                    self._preview = base64.b64encode(event.preview).decode("ascii")
             case ImageReady(url=str() as url):
                 self._urls.append(url)
             case _:
@@ -72,13 +68,3 @@ class Updates:
         """``update`` did not arrive: what it told is to be told again."""
         self._preview = self._preview or update["job_step_preview"]
         self.pending = True
-
-
-def _encoded(preview: bytes | None) -> str | None:
-    """A PNG as base64; ``None`` for none and for one that is larger than an update may carry."""
-    if preview is None:
-        return None
-    if len(preview) > MAX_PREVIEW_BYTES:
-        log.debug("a preview of %d bytes is left out; %d are allowed", len(preview), MAX_PREVIEW_BYTES)
-        return None
-    return base64.b64encode(preview).decode("ascii")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fooocus_engine.errors import BadImage, UnknownName
-from fooocus_engine.output.encode import Embedded, encode, media_type, read_metadata
+from fooocus_engine.output.encode import Embedded, encode, media_type, read_metadata, small_png
 
 EXTENSIONS = ("png", "jpg", "jpeg", "webp", "PNG")
 SOFTWARE = "Engine v1"
@@ -97,6 +97,25 @@ def test_scheme_is_guessed_when_the_picture_does_not_say(text, scheme):
 def test_half_a_surrogate_pair_becomes_a_question_mark():
     found = read_metadata(encode(picture(), "png", Embedded("a1111", "a \ud800 b", SOFTWARE)))
     assert found == Embedded("a1111", "a ? b")
+
+
+def noisy(width, height):
+    """What no format can pack."""
+    return Image.fromarray(np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize("size", [(512, 512), (2000, 40), (317, 500)])
+def test_a_png_over_its_limit_is_made_smaller_until_it_fits(size):
+    data = small_png(noisy(*size), 40_000)
+    made = opened(data)
+    assert 20_000 < len(data) <= 40_000
+    assert made.format == "PNG"
+    assert made.width / made.height == pytest.approx(size[0] / size[1], rel=0.2)  # whole pixels: 14 of them at least
+
+
+def test_a_png_within_its_limit_keeps_every_pixel():
+    image = noisy(100, 100)
+    assert np.array_equal(np.array(opened(small_png(image, 31_000))), np.array(image))
 
 
 def test_metadata_too_long_for_a_jpeg_is_left_out_and_logged(caplog):

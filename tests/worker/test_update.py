@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from fooocus_engine.jobs.events import Canceled, Failed, Finished, ImageReady, Stage, Step
-from fooocus_engine.worker.update import MAX_PREVIEW_BYTES, Updates
+from fooocus_engine.worker.update import Updates
 
 
 def step(percent=20, number=1, preview=None):
@@ -54,11 +54,6 @@ def test_a_preview_waits_for_the_next_update_and_is_told_once():
 def test_a_newer_preview_replaces_one_that_waits():
     updates = heard(step(20, 1, b"old"), step(23, 2, b"new"))
     assert updates.take()["job_step_preview"] == base64.b64encode(b"new").decode()
-
-
-def test_a_preview_that_is_too_large_is_left_out():
-    assert heard(step(preview=bytes(MAX_PREVIEW_BYTES))).take()["job_step_preview"] is not None
-    assert heard(step(preview=bytes(MAX_PREVIEW_BYTES + 1))).take()["job_step_preview"] is None
 
 
 def test_the_addresses_of_finished_pictures_are_told():

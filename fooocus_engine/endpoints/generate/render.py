@@ -5,7 +5,6 @@ Runs inside the engine's turn on the device. Stores nothing and knows no request
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -18,12 +17,14 @@ from torch import Tensor
 from fooocus_engine.conditioning.encode import for_base, for_refiner
 from fooocus_engine.conditioning.text import TextConditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan, Upscale
+from fooocus_engine.jobs.events import MAX_PREVIEW_BYTES
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import to_uint8
 from fooocus_engine.models.freeu import freeu
 from fooocus_engine.models.inpaint_patch import head_added
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
+from fooocus_engine.output.encode import small_png
 from fooocus_engine.prompts.expansion import PromptExpander
 from fooocus_engine.sampling.sample import PIXELS_PER_LATENT, Recipe, Sampled, sample
 from fooocus_engine.sampling.settings import FreeU
@@ -170,7 +171,8 @@ def reporting(job: Job, number: int, prepared: Prepared, previews: PreviewsOf | 
 
     def on_step(step: Step) -> None:
         decoder = previews(_family(step, prepared)) if previews and job.wants_preview() else None
-        job.step(number, step.index, step.total, preview=png(decoder, step.x0) if decoder else None)
+        shown = small_png(decoder.render(step.x0), MAX_PREVIEW_BYTES) if decoder else None
+        job.step(number, step.index, step.total, preview=shown)
 
     return on_step
 
@@ -179,13 +181,6 @@ def _family(step: Step, prepared: Prepared) -> str:
     """The family of the model in whose latent space a step was made."""
     refiner = prepared.refiner if step.by == "refiner" else None
     return (refiner or prepared.base).family
-
-
-def png(preview: PreviewDecoder, x0: Tensor) -> bytes:
-    """A preview of a model-space latent as PNG bytes."""
-    buffer = io.BytesIO()
-    preview.render(x0).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def decoded(sampled: Sampled, prepared: Prepared, *, tiled: bool = False) -> Image.Image:

@@ -1,9 +1,12 @@
 """What stands between a plan and its pictures: the sampled size, and the reports of steps."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fooocus_engine.endpoints.generate.render import reporting
+from fooocus_engine.jobs.events import MAX_PREVIEW_BYTES
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.types import Step
@@ -40,3 +43,19 @@ def test_steps_are_told_without_previews_where_none_can_be_drawn():
     on_step = reporting(Job("j", events.append), 3, Prepared(fake_model(), None, None, ()), None)
     on_step(STEPS[0])
     assert [(event.image, event.step, event.preview) for event in events] == [(3, 0, None)]
+
+
+class Noisy:
+    """Draws what no format can pack."""
+
+    def render(self, x0):
+        side = 2 * x0.shape[-1]
+        return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8))
+
+
+@pytest.mark.parametrize("latent", [64, 256])  # pictures of 512 and 2048 pixels, the largest
+def test_every_preview_fits_into_an_update(latent):
+    events, x = [], torch.zeros(1, 4, latent, latent)
+    job = Job("j", events.append, preview_interval_s=0)
+    reporting(job, 0, Prepared(fake_model(), None, None, ()), lambda family: Noisy())(Step(0, 2, x, x))
+    assert MAX_PREVIEW_BYTES / 10 < len(events[0].preview) <= MAX_PREVIEW_BYTES
