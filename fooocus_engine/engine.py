@@ -64,9 +64,9 @@ class Engine:
 
     def _delivering(self, job: Job) -> Resources:
         """The resources, with the storage that ``job`` wants."""
-        if job.s3_config is None:
+        if job.delivery.s3_config is None:
             return self.resources
-        bucket = client_bucket(job.s3_config, self._guard)
+        bucket = client_bucket(job.delivery.s3_config, self._guard)
         return dataclasses.replace(self.resources, storage=self._client_buckets.storage(bucket))
 
     def warm_up(self) -> None:

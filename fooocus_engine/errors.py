@@ -9,6 +9,7 @@
     ├── GpuOutOfMemory            500
     ├── StorageFailed             500
     ├── BackendFailed             502
+    ├── ReplyTooLarge             413
     └── QueueFull                 429
     JobCanceled                   not a failure: the client asked for it
 
@@ -27,6 +28,7 @@ Location = tuple[str | int, ...]
 MAX_ECHO = 256  # characters of a client's value repeated in an answer (api.md §4.9)
 ECHO_DEPTH = 3  # nested containers of it repeated
 NEAR_MATCHES = 5
+MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,21 @@ class BackendFailed(EngineError):
 
     status = 502
     type = "backend_error"
+
+
+class ReplyTooLarge(EngineError):
+    """The platform would lose the reply to this job. Names what the client can change."""
+
+    status = 413
+    type = "reply_too_large"
+
+    def __init__(self, least: int, limit: int) -> None:
+        """Bytes that the reply has at least, and may have at most."""
+        super().__init__(
+            f"the reply would have {least / MB:.1f} MB or more, and the platform carries {limit / MB:.0f} MB of this "
+            "kind of job; lower image_number, choose jpeg or webp as save_extension, or let the worker store pictures "
+            "in a bucket"
+        )
 
 
 class QueueFull(EngineError):

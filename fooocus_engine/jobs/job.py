@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from fooocus_engine.errors import JobCanceled
@@ -84,6 +85,16 @@ class Percent:
         return self._last
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """How what a job has made reaches its client."""
+
+    s3_config: object = None
+    """The bucket that the client wants its pictures in, as it was sent; ``None`` = the server's."""
+    reply_bytes: int | None = None
+    """What the encoded reply may have; ``None`` where nobody counts."""
+
+
 class Job:
     """A running job. ``cancel``, ``canceled``, ``check``, ``emit`` and ``image_ready`` may be called from any thread;
     all else belongs to the one that does the work. Events reach the sink one at a time; it must be quick and
@@ -99,14 +110,11 @@ class Job:
         *,
         clock: Callable[[], float] = time.monotonic,
         preview_interval_s: float | None = 1.0,
-        s3_config: object = None,
+        delivery: Delivery = Delivery(),
     ) -> None:
-        """``clock`` tells seconds; ``preview_interval_s`` is the least time between two previews, ``None`` = none.
-
-        ``s3_config`` is the bucket that the client wants its pictures in, as it was sent; ``None`` = the server's.
-        """
+        """``clock`` tells seconds; ``preview_interval_s`` is the least time between two previews, ``None`` = none."""
         self.id = id
-        self.s3_config = s3_config
+        self.delivery = delivery
         self._sink = sink
         self._clock = clock
         self._preview_interval_s = preview_interval_s

@@ -18,10 +18,10 @@ from typing import Any
 
 from fooocus_engine.errors import EngineError, JobCanceled, reply_fields
 from fooocus_engine.jobs.events import Canceled, Event, Failed
-from fooocus_engine.jobs.job import Job
+from fooocus_engine.jobs.job import Delivery, Job
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.progress import ProgressSender
-from fooocus_engine.worker.reply import checked_reply, failure, needs_new_worker
+from fooocus_engine.worker.reply import checked_reply, failure, needs_new_worker, size_limit
 from fooocus_engine.worker.taking import Taking
 
 log = logging.getLogger(__name__)
@@ -101,12 +101,13 @@ class Adapter:
         return running
 
     def _job(self, delivered: dict[str, Any], progress: ProgressSender | None) -> Job:
-        settings = self._settings
+        job_id, settings = str(delivered["id"]), self._settings
         interval = max(settings.preview_interval_s, settings.progress_interval_s)
         wanted = progress is not None and settings.preview
         sink = progress.sink if progress is not None else _unheard
         previews = interval if wanted else None
-        return Job(str(delivered["id"]), sink, preview_interval_s=previews, s3_config=delivered.get("s3Config"))
+        delivery = Delivery(delivered.get("s3Config"), size_limit(job_id))
+        return Job(job_id, sink, preview_interval_s=previews, delivery=delivery)
 
     async def _work(self, job: Job, progress: ProgressSender | None, given: Any) -> Any:
         reply = await asyncio.get_running_loop().run_in_executor(self._threads, self._reply, given, job)

@@ -11,27 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fooocus_engine.errors import EngineError, reply_fields
+from fooocus_engine.errors import MB, EngineError, ReplyTooLarge, reply_fields
 
-MB = 1_000_000
 LIMIT_BYTES = 9 * MB  # of the encoded body; the platform takes 10 MB of an asynchronous job
 SYNC_LIMIT_BYTES = 18 * MB  # the platform takes 20 MB of a synchronous one
 SYNC_PREFIX = "sync-"
 MAX_PROBLEMS = 50  # of one error: it stays a short text whatever the client sent
 DEVICE_ERRORS = ("CUDA error", "cuDNN error", "CUBLAS_STATUS", "HIP error")
-
-
-class ReplyTooLarge(EngineError):
-    """The platform would lose this reply. Names what the client can change."""
-
-    status = 413
-    type = "reply_too_large"
-
-    def __init__(self, size: int, limit: int) -> None:
-        super().__init__(
-            f"the reply has {size / MB:.1f} MB, and the platform carries {limit / MB:.0f} MB of this kind of job; "
-            "lower image_number, choose jpeg or webp as save_extension, or let the worker store pictures in a bucket"
-        )
 
 
 class UnsendableReply(EngineError):

@@ -15,7 +15,7 @@ import pytest
 from fooocus_engine.bucket import UploadSettings
 from fooocus_engine.engine import Engine
 from fooocus_engine.errors import InvalidRequest, StorageFailed
-from fooocus_engine.jobs.job import Job
+from fooocus_engine.jobs.job import Delivery, Job
 from fooocus_engine.output.encode import read_metadata
 from fooocus_engine.settings import EVERY_NETWORK, Settings, settings_from_environment
 from tests.s3_server import ACCESS, NAME, SECRET, s3_server
@@ -84,7 +84,7 @@ def test_a_job_that_runs_again_leaves_the_same_objects(s3, tmp_path):
 
 def test_a_job_that_brings_a_bucket_finds_its_pictures_there_and_no_key_in_them(s3, tmp_path):
     settings = Settings(models_dir=tmp_path, private_urls=EVERY_NETWORK, uploads=UploadSettings(prefix="own"))
-    reply = answered(settings, s3_config=bucket_of_job(s3))
+    reply = answered(settings, delivery=Delivery(bucket_of_job(s3)))
     assert [seed_of(entry["url"]) for entry in reply["job_result"]] == ["7", "8"]
     assert SECRET not in json.dumps(reply)
     assert {"own/job-1/job-1-0.png", "own/job-1/job-1-1.png"} <= set(s3.objects())
@@ -96,15 +96,17 @@ def test_a_job_that_brings_a_bucket_finds_its_pictures_there_and_no_key_in_them(
 def test_a_job_that_brings_a_bucket_on_a_private_host_is_refused_before_a_model_is_loaded(s3, tmp_path):
     engine = Engine(Settings(models_dir=tmp_path / "none"))
     with pytest.raises(InvalidRequest, match=r"s3Config\.endpointUrl: must be a host with public addresses"):
-        engine.run(INPUT, Job("job-1", lambda event: None, s3_config=bucket_of_job(s3)))
+        engine.run(INPUT, Job("job-1", lambda event: None, delivery=Delivery(bucket_of_job(s3))))
 
 
 def test_questions_without_pictures_are_answered_whatever_bucket_comes_along(tmp_path):
-    reply = Engine(Settings(models_dir=tmp_path)).run({"endpoint": "ping"}, Job("j", lambda event: None, s3_config={}))
+    reply = Engine(Settings(models_dir=tmp_path)).run(
+        {"endpoint": "ping"}, Job("j", lambda event: None, delivery=Delivery({}))
+    )
     assert reply == {"message": "pong"}
 
 
 def test_a_bucket_that_does_not_exist_fails_the_job(s3, tmp_path):
     settings = Settings(models_dir=tmp_path, private_urls=EVERY_NETWORK)
     with pytest.raises(StorageFailed, match=r"could not be stored in the bucket: the store answered 404 NoSuchBucket$"):
-        answered(settings, s3_config=bucket_of_job(s3, bucketName="no-such-bucket"))
+        answered(settings, delivery=Delivery(bucket_of_job(s3, bucketName="no-such-bucket")))

@@ -123,6 +123,11 @@ def test_a_reply_that_is_no_json_becomes_a_failed_reply():
     assert "no JSON" in error_of(called(answering(lambda given, job: {"a": b""}), job()))["detail"]
 
 
+@pytest.mark.parametrize(("id", "most"), [("4f2-u1", 9_000_000), ("sync-4f2-e1", 18_000_000)])
+def test_the_engine_is_told_what_the_reply_may_have(id, most):
+    assert called(answering(lambda given, job: job.delivery.reply_bytes), job(id)) == most
+
+
 def test_a_reply_that_is_too_large_becomes_a_failed_reply():
     reply = called(answering(lambda given, job: "x" * 9_000_001), job())
     assert error_of(reply)["status"] == 413
@@ -131,7 +136,7 @@ def test_a_reply_that_is_too_large_becomes_a_failed_reply():
 @pytest.mark.parametrize("listener", [None, Listener()])
 def test_the_bucket_that_a_job_brings_along_reaches_the_engine_beside_its_input(listener):
     config = {"endpointUrl": "https://store", "accessId": "id", "accessSecret": "secret", "bucketName": "pics"}
-    handler = answering(lambda given, job: [given, job.s3_config == config], listener=listener)
+    handler = answering(lambda given, job: [given, job.delivery.s3_config == config], listener=listener)
     assert called(handler, {**job(prompt="cat"), "s3Config": config}) == [{"prompt": "cat"}, True]
     assert called(handler, job(prompt="cat")) == [{"prompt": "cat"}, False]
 

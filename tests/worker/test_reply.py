@@ -11,9 +11,10 @@ from fooocus_engine.errors import (
     InvalidRequest,
     JobCanceled,
     Problem,
+    ReplyTooLarge,
     UnknownName,
 )
-from fooocus_engine.worker.reply import ReplyTooLarge, UnsendableReply, checked_reply, failure, needs_new_worker
+from fooocus_engine.worker.reply import UnsendableReply, checked_reply, failure, needs_new_worker
 
 JOB = "4f2-u1"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fooocus_engine.endpoints.generate.facts import SOFTWARE, Hashes, hashed_files, image_facts
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
-from fooocus_engine.errors import JobCanceled
+from fooocus_engine.errors import JobCanceled, ReplyTooLarge
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.metadata import embedded_text
 from fooocus_engine.output.publish import publish
@@ -72,11 +72,10 @@ class Publisher:
         """Store ``picture``, the next of the job, and tell the job when that is done.
 
         Raises:
-            StorageFailed: an earlier picture could not be stored, so that the rest need not be made.
+            StorageFailed, ReplyTooLarge: earlier pictures could not be stored, or do not fit into the reply, so that
+                the rest need not be made.
         """
-        for earlier in self._stored:
-            if earlier.done():
-                earlier.result()
+        self._check([earlier.result() for earlier in self._stored if earlier.done()])
         self._stored.append(self._thread.submit(self._publish, len(self._stored), picture))
 
     def results(self) -> list[ImageResult]:
@@ -87,6 +86,11 @@ class Publisher:
             JobCanceled: the job was given up meanwhile.
         """
         return [stored.result() for stored in self._stored]
+
+    def _check(self, results: list[ImageResult]) -> None:
+        size, limit = sum(len(result.base64 or "") for result in results), self._wanted.job.delivery.reply_bytes
+        if limit is not None and size > limit:
+            raise ReplyTooLarge(size, limit)
 
     def _publish(self, number: int, picture: Rendered) -> ImageResult:
         self._wanted.check()

@@ -25,6 +25,7 @@ from fooocus_engine.endpoints.generate.render import (
     render_all,
 )
 from fooocus_engine.endpoints.generate.repainting import inspected, region_of, repaint_groundwork, repaint_sources
+from fooocus_engine.endpoints.generate.reply_size import check_reply_size
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.intake import take_in
@@ -47,7 +48,7 @@ def run_generation(
     """The reply of api.md §6.3 for canonical ``fields`` of an endpoint whose request is a ``model``.
 
     Raises:
-        InvalidRequest: before any model is touched.
+        InvalidRequest, ReplyTooLarge: before any model is touched.
         JobCanceled: within one sampling step, or one tile of the upscaler, of a cancel.
     """
     timer = Timer()
@@ -55,6 +56,7 @@ def run_generation(
     sources = sources_of(request, resources.settings)
     most = resources.settings.max_loras
     plan = plan_generation(request, resources.catalogue, resources.words, max_loras=most, sources=sources)
+    check_reply_size(plan, resources.storage, job)
     generation = Generation(plan, sources, resources, job, timer)
     results = generate(generation)
     return {

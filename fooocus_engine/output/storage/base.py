@@ -34,6 +34,11 @@ class Owner(Protocol):
 class Storage(Protocol):
     """Keeps finished pictures. Calls may come from several threads at a time."""
 
+    @property
+    def gives_urls(self) -> bool:
+        """Whether clients can fetch what is kept, so that it need not travel in the reply."""
+        ...
+
     def store(self, data: bytes, *, file_name: str, media_type: str, job: Owner) -> Stored:
         """Keep ``data``, completely or not at all, and say where.
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import ClassVar
 
 from fooocus_engine.errors import StorageFailed
 from fooocus_engine.output.names import check_file_name
@@ -30,6 +31,7 @@ UNSAFE_MARK = re.compile(r"[^A-Za-z0-9_-]")
 class FolderStorage:
     """``root`` is made when needed; ``today`` tells the date of the folder, ``link`` gives a file a second name."""
 
+    gives_urls: ClassVar[bool] = False
     root: Path
     today: Callable[[], date] = date.today
     link: Callable[[Path, Path], None] = os.link

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from fooocus_engine.bucket import UploadSettings
 from fooocus_engine.errors import StorageFailed
@@ -67,6 +67,8 @@ class BucketClient(Protocol):
 
 class S3Storage:
     """One bucket. ``connect`` makes its client and is called once; ``pause`` waits for some seconds."""
+
+    gives_urls: ClassVar[bool] = True
 
     def __init__(
         self,

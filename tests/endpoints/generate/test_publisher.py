@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from PIL import Image
 
 from fooocus_engine.endpoints.generate.publisher import Publisher
-from fooocus_engine.errors import EngineError, JobCanceled, StorageFailed
+from fooocus_engine.errors import EngineError, JobCanceled, ReplyTooLarge, StorageFailed
 from fooocus_engine.jobs.events import ImageReady
-from fooocus_engine.jobs.job import Job
+from fooocus_engine.jobs.job import Delivery, Job
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.output.storage.inline import InlineStorage
 from tests.endpoints.asking import plan
@@ -109,6 +110,17 @@ def test_a_picture_that_cannot_be_stored_ends_the_job_before_the_rest_is_made(ma
             publisher.results()
         publisher.add(picture(made))
         pytest.fail("another picture was taken")
+
+
+@pytest.mark.parametrize(("most", "taken"), [(None, 3), (10_000, 3), (100, 1)])
+def test_pictures_that_do_not_fit_into_the_reply_end_the_job_before_the_rest_is_made(made, tmp_path, most, taken):
+    job, number = Job("j", lambda event: None, delivery=Delivery(reply_bytes=most)), 0
+    with contextlib.suppress(ReplyTooLarge), Publisher(made, resources(FastStore(), tmp_path), job) as publisher:
+        for _ in range(3):
+            publisher.add(picture(made))
+            publisher.results()
+            number += 1
+    assert number == taken
 
 
 @pytest.mark.parametrize("cancel", [True, False])
