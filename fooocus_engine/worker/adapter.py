@@ -45,7 +45,7 @@ class WorkerLeaving(EngineError):
 
 @dataclass(frozen=True, eq=False)
 class Running:
-    """A job whose work has begun; a second delivery of its id meanwhile waits for the same work."""
+    """A job whose work has begun; a second delivery of its id waits for the same work, unless that was given up."""
 
     job: Job
     progress: ProgressSender | None
@@ -81,7 +81,9 @@ class Adapter:
         return dict(reply) if isinstance(reply, dict) else reply  # the SDK takes keys out of what it gets
 
     async def _shared(self, delivered: dict[str, Any]) -> Any:
-        running = self._running.get(str(delivered["id"])) or self._begin(delivered)
+        while (running := self._running.get(str(delivered["id"]))) and running.job.canceled:
+            await asyncio.wait([running.reply])  # given up before this delivery came, which is to be run
+        running = running or self._begin(delivered)
         try:
             return await asyncio.shield(running.reply)
         except asyncio.CancelledError:

@@ -326,6 +326,35 @@ def test_cancelling_one_delivery_of_a_job_ends_the_other():
     assert [type(end) for end in asyncio.run(one_cancelled())] == [asyncio.CancelledError] * 2
 
 
+def test_a_job_that_is_delivered_again_after_its_cancel_is_run_once_the_device_is_free():
+    begun, released, calls = threading.Event(), threading.Event(), []
+
+    def engine(given, job):
+        assert released.is_set() == bool(calls)
+        calls.append(job.id)
+        begun.set()
+        released.wait(60)
+        job.check()
+        return len(calls)
+
+    async def again():
+        handler = answering(engine)
+        first = asyncio.create_task(handler(job("a")))
+        await until(begun)
+        first.cancel()
+        await asyncio.sleep(0)
+        second, third = (asyncio.create_task(handler(job("a"))) for _ in range(2))
+        await asyncio.sleep(0)
+        third.cancel()  # a cancel ends the wait as well
+        await asyncio.sleep(0)
+        released.set()
+        return await asyncio.gather(first, second, third, return_exceptions=True)
+
+    first, second, third = asyncio.run(again())
+    assert (type(first), second, type(third)) == (asyncio.CancelledError, 2, asyncio.CancelledError)
+    assert calls == ["a", "a"]
+
+
 def test_a_fault_outside_the_engine_is_answered_without_telling_it():
     def open_progress(job_id):
         raise OSError("/secret/path")
