@@ -48,10 +48,11 @@ test-gpu: $(VENV)/.dev ## tests that need a CUDA device
 golden: $(VENV)/.dev ## replay every recording of the reference engine
 	$(BIN)/python -m tests.golden.replay
 
-bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, and how busy a worker keeps the engine
+bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, how busy a worker keeps the engine, and what idling costs
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.cancels
+	$(BIN)/python -m benchmarks.idle
 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size

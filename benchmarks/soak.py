@@ -2,8 +2,8 @@
 
 The deployed worker with the shipped model, against a platform on loopback: pictures of several sizes and formats,
 few-step LoRAs, bad requests, lists, cancels. Printed is what grows: resident memory per job after the first 50, open
-files, threads, temporary files. Ends with status 1 if a job has no end, the platform's rules were broken or a file was
-left.
+files, threads, temporary files. Ends with status 1 if memory grows too fast, a job has no end, the platform's rules
+were broken or a file was left.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.worker.process import ROOT, environment, worker
 from tests.worker.standin import StandIn
 
 FIRST = 50  # jobs whose growth is warming up
+MOST_KB = 500.0  # of resident memory that each later job may add
 HOLD_S = 3.0  # the worker leaves when its open request is answered
 AHEAD = 3  # jobs queued at a time
 PICTURE: dict[str, Any] = {"endpoint": "text-to-image", "preset": "starter", "prompt": "a red cat"}
@@ -67,7 +68,10 @@ def main() -> None:
     report(
         f"{jobs} mixed jobs: {', '.join(f'{count} {state}' for state, count in sorted(outcome.states.items()))}",
         [
-            (f"resident memory, growth per job after the first {first.jobs - 1}", f"{slope_kb(later):+.1f} kB"),
+            (
+                f"resident memory, growth per job after the first {first.jobs - 1}",
+                f"{slope_kb(later):+.1f} kB (at most {MOST_KB:g})",
+            ),
             ("resident memory, then and at the end", f"{first.memory_kb // 1024} MB, {last.memory_kb // 1024} MB"),
             ("open files, then and at the end", f"{first.files}, {last.files}"),
             ("threads, then and at the end", f"{first.threads}, {last.threads}"),
@@ -75,7 +79,7 @@ def main() -> None:
             ("rules of the platform broken", str(len(outcome.violations))),
         ],
     )
-    sys.exit(not outcome.good)
+    sys.exit(not outcome.good or slope_kb(later) > MOST_KB)
 
 
 def slope_kb(samples: list[Sample]) -> float:

@@ -5,6 +5,7 @@ python -m tests.worker.scripted, in the environment of a worker.
 An input is ``{"do": [[action, value], …], "reply": any}``:
 
     steps N      one picture of N steps, each with a preview
+    pace [N, S]  N steps, each S seconds after the other, and no phase
     hold FILE    be alone with the device until the file exists, looking at every moment whether the job is still wanted
     turn S       be alone with the device for S seconds
     busy S       anything else that takes S seconds, as encoding and upload do
@@ -64,6 +65,12 @@ class Scripted:
                 for step in range(value):
                     job.step(0, step, value, preview=PREVIEW if job.wants_preview() else None)
                 job.save_image(0)
+            case "pace":
+                steps, seconds = value
+                job.expect(images=1, steps=steps)
+                for step in range(steps):
+                    job.step(0, step, steps)
+                    time.sleep(seconds)
             case "hold":
                 job.stage(Phase.LOADING_MODELS)
                 with self._turn.of(job):
