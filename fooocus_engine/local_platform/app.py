@@ -127,4 +127,4 @@ def _refusal(status: int, text: str) -> web.Response:
 
 
 def _same(given: str, key: str) -> bool:
-    return hmac.compare_digest(given.encode(), key.encode())
+    return hmac.compare_digest(given.encode(errors="surrogateescape"), key.encode())  # as headers are decoded

@@ -69,7 +69,8 @@ def failed(error: str, *, stop_worker: bool = False) -> Final:
 def _ending(output: str | None, error: Any) -> Ending:
     if not error:
         return Ending(State.COMPLETED, output)
-    return Ending(State.FAILED, output, error if isinstance(error, str) else json_text.write(error))
+    text = error if isinstance(error, str) else json_text.write(error)
+    return Ending(State.FAILED, output, text.encode(errors="replace").decode())  # half a surrogate pair cannot be kept
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -86,10 +86,13 @@ def _milliseconds(policy: dict[str, Any], name: str, default: int, allowed: tupl
     value = policy.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole:
         raise BadRequest(f"policy.{name} is {shortened(value)!r}; allowed: whole milliseconds")
     if not allowed[0] <= value <= allowed[1]:
-        raise BadRequest(f"policy.{name} is {value}; allowed: {allowed[0]} to {allowed[1]} milliseconds")
+        raise BadRequest(
+            f"policy.{name} is {shortened(str(value))}; allowed: {allowed[0]} to {allowed[1]} milliseconds"
+        )
     return int(value)
 
 
@@ -97,6 +100,7 @@ def _webhook(value: Any) -> str | None:
     """The address as given; whether it may be asked is found out when it is."""
     if value is None or value == "":
         return None
-    if isinstance(value, str) and len(value) <= MAX_WEBHOOK and value.startswith(("http://", "https://")):
-        return value
+    address = isinstance(value, str) and value.startswith(("http://", "https://")) and value.isprintable()
+    if address and len(value) <= MAX_WEBHOOK:
+        return str(value)
     raise BadRequest(f"webhook is {shortened(value)!r}; allowed: an http:// or https:// address")

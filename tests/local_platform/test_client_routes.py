@@ -317,6 +317,18 @@ def test_a_key_opens_all_routes_and_the_workers_key_theirs(tmp_path, path, given
     asyncio.run(play())
 
 
+def test_a_key_that_is_no_text_is_a_wrong_one(tmp_path):
+    async def play():
+        async with served(tmp_path, access=KEYED) as (_, client):
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+            writer.write(b"GET /v2/local/health HTTP/1.1\r\nHost: localhost\r\nAuthorization: \xff\r\n\r\n")
+            assert b" 401 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+
+    asyncio.run(play())
+
+
 OF_PAGES = [
     {"Origin": "https://page.example"},
     {"Sec-Fetch-Site": "cross-site"},  # a picture's address; no Origin tells of it

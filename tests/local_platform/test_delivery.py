@@ -25,6 +25,7 @@ def read(body, *, synchronous=False):
         ({}, "COMPLETED", None, None),
         ({"output": None}, "COMPLETED", None, None),
         ({"error": "no"}, "FAILED", None, "no"),
+        ({"error": "half \ud800"}, "FAILED", None, "half ?"),
         ({"error": {"type": "x"}}, "FAILED", None, '{"type":"x"}'),
         ({"output": {"rest": 1}, "error": "no"}, "FAILED", '{"rest":1}', "no"),
         ({"output": 1, "error": ""}, "COMPLETED", "1", None),

@@ -62,7 +62,10 @@ def test_an_empty_webhook_is_none(empty):
         ({"input": 1, "policy": {"ttl": 10_000.5}}, "policy.ttl is 10000.5; allowed: whole"),
         ({"input": 1, "policy": {"ttl": "1h"}}, "policy.ttl is '1h'"),
         ({"input": 1, "webhook": "ftp://x"}, "webhook is 'ftp://x'; allowed: an http"),
+        ({"input": 1, "policy": {"ttl": 10**400}}, "… (401 characters); allowed: 10000 to 604800000"),
         ({"input": 1, "webhook": 7}, "webhook is 7"),
+        (b'{"input": 1, "webhook": "http://\\ud800"}', "webhook is 'http://?'"),
+        ({"input": 1, "webhook": "http://a\r\nb"}, "webhook is 'http://a"),
         ({"input": 1, "webhook": "http://" + "x" * 3000}, "webhook is 'http://xxx"),
     ],
 )
