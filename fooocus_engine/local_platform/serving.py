@@ -11,7 +11,6 @@ import socket
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from fooocus_engine.errors import EngineError
+from fooocus_engine.jobs.daemon_threads import DaemonThreads
 from fooocus_engine.jobs.webhook import PLATFORM_RULES, Courier, guarded_post
 from fooocus_engine.local_platform import limits
 from fooocus_engine.local_platform.app import ENDPOINT, Access, create_app, is_loopback
@@ -103,13 +103,13 @@ async def keep(platform: Platform, options: Options, base: str, key: str) -> Non
     for number in ENDS:
         loop.add_signal_handler(number, end)
     log.info("listening on %s", base)
-    with ThreadPoolExecutor(WEBHOOK_THREADS) as threads:
-        courier = Courier(platform.store.outbox, guarded_post(options.guard), PLATFORM_RULES, threads)
-        async with asyncio.TaskGroup() as group:
-            background = [group.create_task(tick(platform)), group.create_task(deliver(platform, courier))]
-            await asyncio.gather(fleet.run(options.workers), told.wait())
-            for task in background:
-                task.cancel()
+    threads = DaemonThreads(WEBHOOK_THREADS)  # a post that hangs is claimed, and tried again at the next start
+    courier = Courier(platform.store.outbox, guarded_post(options.guard), PLATFORM_RULES, threads)
+    async with asyncio.TaskGroup() as group:
+        background = [group.create_task(tick(platform)), group.create_task(deliver(platform, courier))]
+        await asyncio.gather(fleet.run(options.workers), told.wait())
+        for task in background:
+            task.cancel()
 
 
 async def tick(platform: Platform) -> None:
