@@ -131,13 +131,34 @@ def test_chunks_of_a_generator_are_streamed_and_gathered(tmp_path):
 
 
 def test_bad_answers_to_its_polls_do_not_keep_a_worker_from_its_jobs(tmp_path):
-    takes = [204, 400, 500, "garbage", "null", "empty", "text"]
+    takes = [204, 400, 429, 500, "garbage", "null", "empty", "text"]
     with running(tmp_path, faults={"takes": takes}) as platform:
         assert platform.ended(platform.submit(value=1))["output"] == {"value": 1}
 
 
 def test_a_result_that_is_refused_for_a_moment_is_posted_again(tmp_path):
     with running(tmp_path, faults={"dones": [500]}) as platform:
+        assert platform.ended(platform.submit(value=1))["output"] == {"value": 1}
+
+
+@pytest.mark.slow
+def test_results_that_are_refused_come_back_when_the_lease_is_over(tmp_path):
+    """The worker drops them and no longer tells of these jobs; the lease is a minute."""
+    with running(tmp_path, faults={"dones": [400, 429, 404]}, variables=SLOTS) as platform:
+        ids = [platform.submit(value=n) for n in range(4)]
+        told = [platform.ended(id) for id in ids]
+    assert [body["output"] for body in told] == [{"value": n} for n in range(4)]
+    assert sorted(body.get("retries", 0) for body in told) == [0, 1, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_job_whose_worker_is_never_heard_is_handed_out_once_more_and_then_given_up(tmp_path, lap):
+    with running(tmp_path, faults={"dead_pings": True}, variables=SLOTS) as platform:
+        lost = platform.submit(lap=str(lap))
+        begun(lap, lost)
+        told = platform.ended(lost)
+        go(lap)
+        assert (told["status"], told["error"], told["retries"]) == ("FAILED", "job timed out after 1 retries", 1)
         assert platform.ended(platform.submit(value=1))["output"] == {"value": 1}
 
 

@@ -28,6 +28,8 @@ class Faults:
     """Answers to polls for jobs: a status, "hang", "garbage", "null", "empty", "text", or "repeat" (the last job)."""
     dones: list = field(default_factory=list)
     """Answers to final results: a status (the result is not taken); "drop" (200, not taken)."""
+    dead_pings: bool = False
+    """No heartbeat arrives."""
     swap_progress: bool = False
     """Progress arrives in pairs of the wrong order."""
     drop_empty_input: bool = False
@@ -47,6 +49,8 @@ class Faults:
                 return await self._take(request, handler)
             if operation == "job-done":
                 return await self._done(request, handler)
+            if operation == "ping" and self.dead_pings:
+                return web.Response(status=500)
             return await handler(request)
 
         return faulty

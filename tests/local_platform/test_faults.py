@@ -82,6 +82,18 @@ def test_a_result_can_be_lost(tmp_path, fault, status):
     scene(tmp_path, play, dones=[fault])
 
 
+def test_pings_can_be_dead(tmp_path):
+    async def play(standing, client):
+        id = standing.submit()
+        standing.take("w")
+        standing.clock.forward(limits.LEASE_MS)
+        assert (await asked(client, "GET", f"/ping/w?job_id={id}"))[0] == 500
+        standing.store.expire()
+        assert (await asked(client, "GET", f"/status/{id}"))[1]["status"] == "IN_QUEUE"
+
+    scene(tmp_path, play, dead_pings=True)
+
+
 def test_progress_can_arrive_in_the_wrong_order(tmp_path):
     async def play(standing, client):
         id = standing.submit()
