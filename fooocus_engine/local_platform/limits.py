@@ -19,10 +19,7 @@ EXECUTION_TIMEOUT_MS = 600 * SECOND_MS
 EXECUTION_TIMEOUT_RANGE_MS = (5 * SECOND_MS, 7 * DAY_MS)
 TTL_MS = DAY_MS
 TTL_RANGE_MS = (10 * SECOND_MS, 7 * DAY_MS)
-STATUS_TTL_RANGE_MS = (
-    1,
-    7 * DAY_MS,
-)  # ?ttl= of status; the documented example has less than a submission may
+STATUS_TTL_RANGE_MS = (1, 7 * DAY_MS)  # ?ttl= of status; the documented example is less than a submission may have
 WAIT_MS = 90 * SECOND_MS
 WAIT_RANGE_MS = (1 * SECOND_MS, 300 * SECOND_MS)
 
