@@ -8,6 +8,7 @@ Prints a table and a last line with the scores; exit status 1 if a target is mis
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -21,22 +22,17 @@ from builder.starter.scoring import read_facts
 from builder.starter.studio import Painters, Studio
 from fooocus_engine.errors import ModelUnavailable
 
-Open = Callable[[Path, str | None], AbstractContextManager[Studio]]
-"""Models folder and name of a checkpoint in it, ``None`` for the shipped one → its studio."""
+Open = Callable[[Path, str | None, int], AbstractContextManager[Studio]]
+"""Models folder, name of a checkpoint in it (``None`` for the shipped one) and processes → its studio."""
 
 
 def main(arguments: Sequence[str] | None = None, open_studio: Open = Painters) -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m builder.starter.evaluate", description=__doc__)
-    parser.add_argument("--captions", type=Path, help="a file of captions with facts; only these are scored")
-    parser.add_argument("--seed", type=int, default=1, help="of the first picture; the others' follow")
-    add_arguments(parser)
-    parser.add_argument("--count", type=int, default=200, help="held-out captions")
-    parser.add_argument("--brief", action="store_true", help="only the captions' own scores")
+    parser = new_parser()
     given = parser.parse_args(arguments)
     try:
         told = held_out(given.count) if given.captions is None else read(given.captions)
-        opened = open_studio(given.models, given.model)
+        opened = open_studio(given.models, given.model, given.processes)
     except (OSError, ValueError, ModelUnavailable) as error:
         parser.error(str(error))
     if not told:
@@ -46,6 +42,32 @@ def main(arguments: Sequence[str] | None = None, open_studio: Open = Painters) -
         brief = given.brief or given.captions is not None
         more = () if brief else chain(measures.rows(), companion_rows(measures))
         sys.exit(printed(chain(measures.brief(), more)))
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m builder.starter.evaluate", description=__doc__)
+    parser.add_argument("--captions", type=Path, help="a file of captions with facts; only these are scored")
+    parser.add_argument("--seed", type=int, default=1, help="of the first picture; the others' follow")
+    add_arguments(parser)
+    parser.add_argument("--count", type=positive, default=200, help="held-out captions")
+    parser.add_argument("--brief", action="store_true", help="only the captions' own scores")
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument(
+        "--processes", type=positive, default=cores, help=f"that paint, one thread each; default: the cores, {cores}"
+    )
+    return parser
+
+
+def positive(text: str) -> int:
+    """A number from 1 on.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on, got {text!r}")
+    return int(text)
 
 
 def read(path: Path) -> list[Told]:
