@@ -55,7 +55,7 @@ def test_captions_that_are_painted_right_end_well(file, capsys):
     status, lines = run("--captions", str(file), told=read(file), capsys=capsys)
     assert status == 0
     assert lines[-1] == "background 1.000, count 1.000, colour 1.000, shape 1.000; 0 targets missed"
-    assert lines[0].split() == ["background", "(n=2)", "1.000", ">=", "0.95"]
+    assert lines[0].split() == ["background", "(n=2)", "1.000", ">=", "0.950"]
     assert len(lines) == 6
 
 
