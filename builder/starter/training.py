@@ -31,8 +31,9 @@ class StaleState(RuntimeError):
 def new_parser(module: str, told: str | None) -> argparse.ArgumentParser:
     """The command line of a training module of this package, with the folders that all of them take."""
     parser = argparse.ArgumentParser(prog=f"python -m builder.starter.{module}", description=told)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where states and logs lie")
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
+    work, models = Path("build/starter"), Path("build/starter/models")
+    parser.add_argument("--work", type=Path, default=work, help="where states and logs lie; %(default)s")
+    parser.add_argument("--models", type=Path, default=models, help="models folder of what is trained; %(default)s")
     return parser
 
 
