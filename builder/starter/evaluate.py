@@ -1,7 +1,7 @@
 """``python -m builder.starter.evaluate``: pictures of captions through the engine, judged by the analyser.
 
 A captions file has one caption a line with the facts to check: ``caption | background | number colour shape; …``
-(``scoring.py``). Without one, held-out captions are drawn: their combinations of facts were never trained on.
+(``facts.py``). Without one, held-out captions are drawn: their combinations of facts were never trained on.
 Prints a table and a last line with the scores; exit status 1 if a target is missed, 2 if there is nothing to measure.
 """
 
@@ -16,9 +16,9 @@ from itertools import chain
 from pathlib import Path
 
 from builder.starter.companion_rows import companion_rows
+from builder.starter.facts import Told, read_told
 from builder.starter.painter import add_arguments
-from builder.starter.rows import TARGETS, Measures, Row, Told, held_out
-from builder.starter.scoring import read_facts
+from builder.starter.rows import TARGETS, Measures, Row, held_out
 from builder.starter.studio import Painters, Studio
 from fooocus_engine.errors import ModelUnavailable
 
@@ -76,8 +76,7 @@ def read(path: Path) -> list[Told]:
     Raises:
         OSError, ValueError: it cannot be read, or names what the world does not have.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Told(caption, facts) for caption, facts in read_facts(lines)]
+    return read_told(path.read_text(encoding="utf-8").splitlines())
 
 
 def printed(found: Iterable[Row]) -> int:

@@ -17,11 +17,12 @@ from PIL import Image
 
 from builder.starter import captions, world
 from builder.starter.analysis import analyse
+from builder.starter.facts import Told, facts_of
 from builder.starter.model import NATIVE
 from builder.starter.painter import Wanted
 from builder.starter.palette import colour_share
 from builder.starter.pictures import Size
-from builder.starter.scoring import Facts, Totals, facts_of, score, sight_of, totals
+from builder.starter.scoring import Totals, score, sight_of, totals
 from builder.starter.studio import Studio
 
 TARGETS: Mapping[str, float] = {"background": 0.95, "count": 0.85, "colour": 0.93, "shape": 0.88}
@@ -59,14 +60,6 @@ class Row:
         goals = [f"{sign} {goal:.3f}" for sign, goal in ((">=", self.least), ("<=", self.most)) if goal is not None]
         named = f"{self.name} (n={self.cases})"
         return f"  {named:<56} {self.value:6.3f}  {' '.join(goals):<9} {'' if self.met else 'MISSED'}".rstrip()
-
-
-@dataclass(frozen=True)
-class Told:
-    """A caption with what its picture must show."""
-
-    caption: str
-    facts: Facts
 
 
 def held_out(count: int, *, unseen_pairs: bool = False) -> list[Told]:

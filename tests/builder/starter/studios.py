@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from builder.starter.drawing import picture
+from builder.starter.facts import Facts, Item, Told
 from builder.starter.painter import Wanted
-from builder.starter.rows import Measures, Told, held_out
-from builder.starter.scoring import Facts, Item
+from builder.starter.rows import Measures, held_out
 from builder.starter.world import Group, Scene
 from fooocus_engine.models.upscaler import Upscaler
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from builder.starter.evaluate import main, read
+from builder.starter.facts import Facts, Item
 from builder.starter.rows import held_out
-from builder.starter.scoring import Facts, Item
 from fooocus_engine.errors import ModelUnavailable
 from tests.builder.starter.studios import TruthStudio
 

@@ -7,9 +7,9 @@ import math
 import pytest
 from PIL import Image
 
+from builder.starter.facts import Facts, Item, Told
 from builder.starter.painter import PRESET
-from builder.starter.rows import NEGATED, SIZES, TARGETS, Measures, Row, Told, chance, held_out, matched, shares
-from builder.starter.scoring import Facts, Item
+from builder.starter.rows import NEGATED, SIZES, TARGETS, Measures, Row, chance, held_out, matched, shares
 from fooocus_engine.endpoints.generate.presets import preset_named
 from tests.builder.starter.studios import TruthStudio, measures
 
