@@ -20,6 +20,7 @@ AUTOENCODER = (
     ("joint", "--steps", "3500", "--batch", "8", "--side", "96"),
     ("encoder", "--steps", "1500", "--batch", "8", "--side", "96"),
 )
+WORKERS = 2
 DIFFUSION = ("--steps", "25800", "--sizes-from", "13200", "--decay-from", "20600")
 COMPANIONS = (
     ("train_preview",),
@@ -37,7 +38,10 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = new_parser("__main__", __doc__)
     made.prog = "python -m builder.starter"
-    made.add_argument("--workers", type=int, default=2, help="of the diffusion; one core each")
+    listed = (" ".join(stage) for stage in stages(Path("WORK"), Path("MODELS"), WORKERS))
+    made.epilog = "\n  python -m builder.starter.".join(("stages:", *listed))
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.add_argument("--workers", type=int, default=WORKERS, help="of the diffusion; one core each")
     return made
 
 

@@ -10,7 +10,7 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -74,7 +74,7 @@ def panel(title: str, curves: Mapping[str, Points]) -> Image.Image:
     axes.draw(draw)
     draw.text((LEFT, 8), title, BLACK, font=_font(14))
     x = PANEL[0] - RIGHT
-    for (name, curve), ink in reversed(list(zip(curves.items(), INKS, strict=False))):
+    for (name, curve), ink in reversed(list(zip(curves.items(), cycle(INKS), strict=False))):
         x -= int(draw.textlength(name, font=_font(12))) + 14
         draw.text((x, 9), name, ink, font=_font(12))
         draw.line([axes.place(point) for point in curve if point[1] > 0], fill=ink, width=2)

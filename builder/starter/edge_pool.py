@@ -50,4 +50,4 @@ def varied(image: NDArray[np.uint8], random: Random) -> NDArray[np.uint8]:
     if random.random() < 1 / 3:
         grain = np.random.default_rng(random.getrandbits(32)).standard_normal(image.shape, np.float32)
         values = values + grain * random.uniform(*GRAIN)
-    return np.clip(values, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(values, 0, 255), np.uint8)

@@ -85,7 +85,10 @@ class Networks(nn.Module):
 
 
 def text_states(encoders: Sequence[ClipEncoder], chunks: Chunks) -> tuple[Tensor, Tensor]:
-    """What both encoders say of ``k`` chunks for each of ``B`` texts: cross-attention ``[B, 77·k, C]`` and pooled."""
+    """What both encoders say of ``k`` chunks for each of ``B`` texts: cross-attention ``[B, 77·k, C]`` and pooled.
+
+    The pooled one is the first chunk's.
+    """
     count = len(chunks[0])
     flat = [ids for text in chunks for ids in text]
     states = []
@@ -94,7 +97,7 @@ def text_states(encoders: Sequence[ClipEncoder], chunks: Chunks) -> tuple[Tensor
         ids = torch.tensor([_framed(encoder, words) for words in flat])
         hidden, pooled = encoder(ids, None, CLIP_SKIP)
         states.append(hidden.unflatten(0, (-1, count)).flatten(1, 2))
-    return torch.cat(states, dim=-1), pooled.unflatten(0, (-1, count))[:, 0]
+    return torch.cat(states, dim=-1), pooled[::count]
 
 
 def _encoder(sizes: Mapping[str, Any], tokenizer: Tokenizer, *, projection: int | None, pad_id: int) -> ClipEncoder:

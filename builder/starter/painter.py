@@ -22,7 +22,7 @@ from builder.starter.model import NATIVE
 from builder.starter.pictures import Size
 from builder.starter.train_control import FILE as CONTROL_FILE
 from fooocus_engine.conditioning.control import controlled, image_control
-from fooocus_engine.endpoints.generate.contract import validate_generation
+from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.encoders import (
     IMAGE_PROMPT_FILE,
     image_prompter,
@@ -125,6 +125,7 @@ class Painter:
         words, settings = resources.words, resources.settings
         checked = validate_generation(
             self._request(wanted),
+            GenerateRequest,
             default_preset=preset_named(PRESET),
             styles=words.styles.legal_names(),
             limits=settings,

@@ -18,7 +18,6 @@ from PIL import Image
 from builder.starter.painter import Painter, Wanted
 from fooocus_engine.models.upscaler import Upscaler
 
-PROCESSES = 2
 TIMED_THREADS = 2
 
 
@@ -41,8 +40,10 @@ class Studio(Protocol):
 class Painters:
     """The studio of a model; a context manager, at whose end its processes go."""
 
-    def __init__(self, models: Path, model: str | None) -> None:
+    def __init__(self, models: Path, model: str | None, processes: int) -> None:
         """``models`` is a models folder; ``model`` a checkpoint in it, ``None`` for the shipped one.
+
+        ``processes`` is how many paint; each wants a core.
 
         Raises:
             ModelUnavailable: there is no such checkpoint.
@@ -50,7 +51,7 @@ class Painters:
         self._here = Painter(models, model)
         self._paint = partial(_painted, models, model)
         # A fork would inherit torch's locks, but not the threads that hold them.
-        self._processes = ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn"))
+        self._processes = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
 
     def __enter__(self) -> Painters:
         return self

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
 from builder.starter.model import NATIVE
 from builder.starter.pictures import crops, draw_pool, to_tensor
-from builder.starter.training import Course, State, cosine, run
+from builder.starter.training import Course, State, cosine, run, work_parser
 
 SIZES = ((192, 192), (192, 192), (144, 144), (128, 128), (240, 160), (160, 240), (256, 256))
 RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "joint": 1e-3, "encoder": 2e-3}
@@ -61,9 +61,8 @@ def load_parts(path: Path) -> Parts:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m builder.starter.train_autoencoder", description=__doc__)
+    made = work_parser("train_autoencoder", __doc__)
     made.add_argument("stage", choices=list(RATES))
-    made.add_argument("--work", type=Path, default=Path("build/starter"), help="where states and logs lie")
     made.add_argument("--steps", type=int, required=True)
     made.add_argument("--batch", type=int, default=16)
     made.add_argument("--side", type=int, default=64, help="pixels of a training crop")

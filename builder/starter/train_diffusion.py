@@ -9,7 +9,6 @@ import argparse
 import os
 from collections.abc import Sequence
 from functools import cache, cached_property, partial
-from pathlib import Path
 from random import Random
 
 import torch
@@ -22,7 +21,7 @@ from builder.starter.model import NATIVE, Average, Chunks, Networks, Words, new_
 from builder.starter.pictures import Size
 from builder.starter.samples import OTHER_SIZES, Batch, Pool, Renewal, count_at, draw_batch, latent_pool
 from builder.starter.train_autoencoder import load_parts
-from builder.starter.training import Alone, Course, State, Workers, falling, run
+from builder.starter.training import Alone, Course, State, Workers, falling, run, work_parser
 
 NATIVE_SHARE = 0.55  # of steps, once other sizes are mixed in
 WARM_STEPS = 100
@@ -33,8 +32,7 @@ MEETING = "meeting"  # the file through which workers find each other
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="python -m builder.starter.train_diffusion", description=__doc__)
-    made.add_argument("--work", type=Path, default=Path("build/starter"), help="where states and logs lie")
+    made = work_parser("train_diffusion", __doc__)
     made.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     made.add_argument("--decay-from", type=int, required=True, help="step from which the rate falls to nothing")
     made.add_argument("--sizes-from", type=int, required=True, help="step from which other sizes are mixed in")

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+WORK = Path("build/starter")
 SAVE_EVERY_S = 120
 MOST_GRADIENT = 1.0  # norm of a step's gradient, at most
 Parts = Mapping[str, Mapping[str, Tensor]]
@@ -28,11 +29,18 @@ class StaleState(RuntimeError):
     """A stored training does not belong to what it is to go on with."""
 
 
-def new_parser(module: str, told: str | None) -> argparse.ArgumentParser:
-    """The command line of a training module of this package, with the folders that all of them take."""
+def work_parser(module: str, told: str | None) -> argparse.ArgumentParser:
+    """The command line of a training module of this package, with the folder that all of them take."""
     parser = argparse.ArgumentParser(prog=f"python -m builder.starter.{module}", description=told)
-    parser.add_argument("--work", type=Path, default=Path("build/starter"), help="where states and logs lie")
-    parser.add_argument("--models", type=Path, default=Path("build/starter/models"), help="a models folder")
+    parser.add_argument("--work", type=Path, default=WORK, help="where states and logs lie; %(default)s")
+    return parser
+
+
+def new_parser(module: str, told: str | None) -> argparse.ArgumentParser:
+    """The same of one that writes into a models folder."""
+    parser = work_parser(module, told)
+    models = WORK / "models"
+    parser.add_argument("--models", type=Path, default=models, help="models folder of what is trained; %(default)s")
     return parser
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,8 @@ from fooocus_engine.models.weights import read_file
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
 
-MOST_BYTES = 24_000_000
+ROOT = Path(__file__).parents[2]
+MOST_BYTES, CHECKPOINT_BYTES, COMPANION_BYTES = 24_000_000, 12_000_000, 2_000_000
 STARTER = "starter_sdxl.safetensors"
 TOLD = (
     "text_encoder.json",
@@ -57,10 +59,17 @@ def test_exactly_these_files_are_shipped():
     assert found == {*WEIGHTS, *COMPANIONS}
 
 
-def test_they_take_at_most_24_megabytes():
-    sizes = [path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()]
-    assert sizes
+def test_with_what_made_them_and_their_pictures_they_take_at_most_24_megabytes():
+    folders = (EMBEDDED, ROOT / "builder" / "starter", ROOT / "docs" / "pictures")
+    sizes = [path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert len(sizes) > len(WEIGHTS)
     assert sum(sizes) <= MOST_BYTES
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_the_checkpoint_takes_at_most_12_megabytes_and_a_companion_2(name):
+    most = CHECKPOINT_BYTES if name.endswith(STARTER) else COMPANION_BYTES
+    assert (EMBEDDED / name).stat().st_size <= most
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

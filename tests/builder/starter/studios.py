@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from builder.starter.drawing import picture
+from builder.starter.facts import Facts, Item, Told
 from builder.starter.painter import Wanted
-from builder.starter.rows import Measures, Told, held_out
-from builder.starter.scoring import Facts, Item
+from builder.starter.rows import Measures, held_out
 from builder.starter.world import PLACES, Group, Scene
 from fooocus_engine.models.upscaler import Upscaler
 
@@ -95,9 +95,13 @@ class TruthStudio:
         if wanted.prompt is not None and "prompt" not in self.deaf:
             return "red" if wanted.prompt[1] > 0.3 else "blue"
         named = wanted.fields.get("negative_prompt")
-        return "green" if named == "red" and "negative" not in self.deaf else "red"
+        if named is None or "negative" in self.deaf:
+            return "red"
+        return "green" if named == "red" or "other colours" in self.deaf else "red"
 
     def _styled(self, wanted: Wanted) -> bool:
+        if "fillings" in self.deaf:
+            return True
         weights = [lora["weight"] for lora in wanted.fields.get("loras", ())]
         return any(weight > 0 or "weight 0" in self.deaf for weight in weights) and "loras" not in self.deaf
 

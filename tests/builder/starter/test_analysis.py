@@ -15,10 +15,11 @@ from PIL import Image, ImageDraw, ImageFilter
 from builder.starter import world
 from builder.starter.analysis import analyse
 from builder.starter.drawing import picture
+from builder.starter.facts import Facts, Item, facts_of
 from builder.starter.model import NATIVE
 from builder.starter.palette import colour_share
 from builder.starter.rows import SIZES
-from builder.starter.scoring import Facts, Item, Score, Totals, facts_of, score, totals
+from builder.starter.scoring import Score, Totals, score, totals
 
 ROOT = Path(__file__).parents[3]
 Degrade = Callable[[Image.Image, int], Image.Image]

@@ -34,7 +34,8 @@ def test_a_companion_that_works_meets_every_target(rows):
 @pytest.mark.parametrize(
     ("rows", "deaf", "expected"),
     [
-        (style_rows, "loras", "style LoRA: pictures of outlines"),
+        (style_rows, "loras", "style LoRA: pictures that become outlines"),
+        (style_rows, "fillings", "style LoRA: pictures that become outlines"),
         (style_rows, "weight 0", "style LoRA at weight 0: same bits"),
         (control_rows, "edges", "PyraCanny: edge F1"),
         (prompt_rows, "prompt", "image prompt: what the weight adds to it"),
@@ -63,7 +64,7 @@ def test_each_companion_that_is_not_installed_has_a_row_and_the_others_are_measu
                     f"inpaint: {files[3]} is not installed", f"PyraCanny: {files[2]} is not installed",
                     f"image prompt: {files[1]} is not installed"]  # fmt: skip
     assert set(told) < set(missed(rows))
-    assert "style LoRA: pictures of outlines" in [row.name for row in rows]
+    assert "style LoRA: pictures that become outlines" in [row.name for row in rows]
 
 
 def test_image_prompts_show_a_colour_that_their_captions_leave_open():

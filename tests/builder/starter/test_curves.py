@@ -54,3 +54,11 @@ def test_the_picture_has_panels_for_losses_and_decibels_of_each_log_and_an_ink_f
     assert image.size == (curves.PANEL[0], 4 * curves.PANEL[1])
     colours = {colour for _, colour in image.getcolors(1 << 20)}
     assert set(curves.INKS[:2]) <= colours
+
+
+def test_a_log_of_more_curves_than_inks_is_drawn_whole():
+    ends = ((0, 1.0), (10, 8.0))
+    drawn = [curves.panel("", {str(number): list(ends) for number in range(count)}) for count in (5, 6)]
+    # All run along one line, so that the last one drawn, the first by name, shows; names stand apart.
+    names = [image.crop((curves.LEFT, 0, curves.PANEL[0], curves.TOP)) for image in drawn]
+    assert names[0].tobytes() != names[1].tobytes()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from builder.starter.evaluate import main, read
+from builder.starter.facts import Facts, Item
 from builder.starter.rows import held_out
-from builder.starter.scoring import Facts, Item
 from fooocus_engine.errors import ModelUnavailable
 from tests.builder.starter.studios import TruthStudio
 
@@ -32,7 +33,7 @@ class Opened(TruthStudio):
 def run(*arguments: str, told, capsys, **more) -> tuple[object, list[str]]:
     """Exit status and lines."""
     with pytest.raises(SystemExit) as stop:
-        main(arguments, lambda models, model: Opened(told, **more))
+        main(arguments, lambda models, model, processes: Opened(told, **more))
     return stop.value.code, capsys.readouterr().out.splitlines()
 
 
@@ -54,7 +55,7 @@ def test_captions_that_are_painted_right_end_well(file, capsys):
     status, lines = run("--captions", str(file), told=read(file), capsys=capsys)
     assert status == 0
     assert lines[-1] == "background 1.000, count 1.000, colour 1.000, shape 1.000; 0 targets missed"
-    assert lines[0].split() == ["background", "(n=2)", "1.000", ">=", "0.95"]
+    assert lines[0].split() == ["background", "(n=2)", "1.000", ">=", "0.950"]
     assert len(lines) == 6
 
 
@@ -77,15 +78,37 @@ def test_a_whole_evaluation_without_companions_comes_to_its_last_line(capsys):
             return False
 
     with pytest.raises(SystemExit) as stop:
-        main(["--count", "5"], lambda models, model: Bare(held_out(5)))
+        main(["--count", "5"], lambda models, model, processes: Bare(held_out(5)))
     lines = capsys.readouterr().out.splitlines()
     assert stop.value.code == 1
     assert sum("is not installed" in line and line.endswith("MISSED") for line in lines) == 8
     assert lines[-1].endswith("targets missed")
 
 
+@pytest.mark.parametrize(("arguments", "expected"), [([], len(os.sched_getaffinity(0))), (["--processes", "3"], 3)])
+def test_as_many_processes_paint_as_asked_for_and_else_one_a_core(arguments, expected, file):
+    asked = []
+
+    def opened(models: Path, model: str | None, processes: int) -> Opened:
+        asked.append(processes)
+        return Opened(read(file))
+
+    with pytest.raises(SystemExit):
+        main(["--captions", str(file), *arguments], opened)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize("name", ["--processes", "--count"])
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5"])
+def test_what_is_no_number_from_1_on_is_refused(name, value, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, value])
+    assert stop.value.code == 2
+    assert f"argument {name}: a whole number from 1 on, got {value!r}" in capsys.readouterr().err
+
+
 def test_a_model_that_is_not_there_and_a_bad_file_are_told_in_one_line(tmp_path, capsys):
-    def nothing(models: Path, model: str | None) -> Opened:
+    def nothing(models: Path, model: str | None, processes: int) -> Opened:
         raise ModelUnavailable("x.safetensors is no file")
 
     bad = tmp_path / "captions.txt"

@@ -98,5 +98,5 @@ def test_processes_paint_the_same_bits_in_the_order_asked_for(models, painter):
         alone = [painter.picture(each) for each in asked]
     finally:
         torch.set_num_threads(threads)
-    with Painters(models, NAME) as painters:
+    with Painters(models, NAME, 2) as painters:
         assert all(same(a, b) for a, b in zip(painters.pictures(asked), alone, strict=True))

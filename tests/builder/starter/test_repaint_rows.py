@@ -9,9 +9,9 @@ import pytest
 
 from builder.starter.analysis import analyse
 from builder.starter.drawing import picture
+from builder.starter.facts import Told, facts_of
 from builder.starter.repaint_rows import GIVEN, REACH, continuation, mask_at, repaint_rows, replacement
-from builder.starter.rows import Measures, Row, Told
-from builder.starter.scoring import facts_of
+from builder.starter.rows import Measures, Row
 from builder.starter.world import PLACES
 from tests.builder.starter.studios import TruthStudio
 

@@ -7,8 +7,10 @@ import math
 import pytest
 from PIL import Image
 
-from builder.starter.rows import NEGATED, SIZES, TARGETS, Measures, Row, Told, chance, held_out, matched, shares
-from builder.starter.scoring import Facts, Item
+from builder.starter.facts import Facts, Item, Told
+from builder.starter.painter import PRESET
+from builder.starter.rows import NEGATED, SIZES, TARGETS, Measures, Row, chance, held_out, matched, shares
+from fooocus_engine.endpoints.generate.presets import preset_named
 from tests.builder.starter.studios import TruthStudio, measures
 
 MEASURES = measures(30)
@@ -33,7 +35,7 @@ def test_pictures_of_the_truth_meet_every_target(rows):
     assert [name for name, row in rows.items() if not row.met] == []
 
 
-def test_what_the_task_asks_for_is_measured_on_all_captions(rows):
+def test_what_the_model_must_reach_is_measured_on_all_captions(rows):
     sizes = [f"{width}x{height}: count" for width, height in SIZES]
     for name in [*sizes, "Quality: shape", "guidance 4: mean score", "shuffled captions: colour"]:
         assert rows[name].cases == 30
@@ -63,7 +65,8 @@ def test_chance_is_what_the_captions_of_others_score():
     ("deaf", "missed"),
     [
         ("guidance", "guidance 4: mean score"),
-        ("negative", "same, colour named as negative prompt"),
+        ("negative", "same, the colour as negative prompt"),
+        ("other colours", "same, another colour as negative prompt"),
     ],
 )
 def test_a_model_that_is_deaf_is_noticed(deaf, missed):
@@ -77,8 +80,12 @@ def test_a_negative_prompt_is_not_measured_on_pictures_without_colours():
         def pictures(self, wanted):
             return [Image.new("RGB", each.size, (136, 136, 136)) for each in wanted]
 
-    without, _ = Measures(Empty(), [], seed=1)._negative()
+    without, *_ = Measures(Empty(), [], seed=1)._negative()
     assert (without.value, without.cases, without.met) == (0, NEGATED, False)
+
+
+def test_pictures_that_name_no_guidance_have_the_one_that_others_are_held_against():
+    assert preset_named(PRESET).guidance_scale == 4
 
 
 def test_a_slow_studio_is_noticed():
@@ -98,4 +105,4 @@ def test_a_row_tells_whether_its_target_is_met_and_of_how_many_it_is():
     assert not Row("a", 0.5, 5, most=0.4).met
     assert not Row("a", math.nan, 0, least=0).met
     assert Row("a", 0.0, 5).met
-    assert str(Row("a", 0.5, 5, most=0.0)).split() == ["a", "(n=5)", "0.500", "<=", "0.00", "MISSED"]
+    assert str(Row("a", 0.5, 5, most=0.0)).split() == ["a", "(n=5)", "0.500", "<=", "0.000", "MISSED"]

@@ -1,4 +1,4 @@
-"""Facts as text and back, and scores against hand-made sights."""
+"""Scores against hand-made sights."""
 
 from __future__ import annotations
 
@@ -8,62 +8,15 @@ import pytest
 
 from builder.starter import world
 from builder.starter.analysis import Seen, SeenObject
-from builder.starter.scoring import (
-    Facts,
-    Item,
-    Match,
-    Score,
-    Share,
-    facts_of,
-    parse_facts,
-    read_facts,
-    score,
-    sight_of,
-    totals,
-)
+from builder.starter.facts import Facts, Item, facts_of
+from builder.starter.scoring import Match, Score, Share, score, sight_of, totals
 
-LINE = "two yellow stars above a green square at night | night | 2 yellow star; 1 green square"
 FACTS = Facts("night", (Item(2, "yellow", "star"), Item(1, "green", "square")))
 RIGHT, WRONG = Match(True, True), Match(False, False)
 
 
 def seen(background: str | None, *things: tuple[str | None, str | None]) -> Seen:
     return Seen(background, tuple(SeenObject(colour, shape) for colour, shape in things))
-
-
-def test_line_is_read():
-    assert parse_facts(LINE) == ("two yellow stars above a green square at night", FACTS)
-
-
-def test_blank_lines_and_comments_are_passed_over():
-    assert read_facts(["# facts", "", LINE + "\n", "   ", "  # more"]) == [parse_facts(LINE)]
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("a red circle", "want caption | background | number colour shape"),
-        (" | gray | 1 red circle", "want caption | background | number colour shape"),
-        ("c | dawn | 1 red circle", "unknown background 'dawn'; known: white, black"),
-        ("c | gray | red circle", "'red circle' is not 'number colour shape'"),
-        ("c | gray | 1 red circle;", "'' is not 'number colour shape'"),
-        ("c | gray | one red circle", "a number is 1 to 9, got 'one'"),
-        ("c | gray | 0 red circle", "a number is 1 to 9, got '0'"),
-        ("c | gray | 1 teal circle", "unknown colour 'teal'; known: red, orange"),
-        ("c | gray | 1 red cube", "unknown shape 'cube'; known: circle, square"),
-        ("c | gray | 9 red circle; 1 blue circle", "at most 9 objects"),
-    ],
-)
-def test_bad_line_is_named_with_what_is_allowed(line, message):
-    with pytest.raises(ValueError) as caught:
-        parse_facts(line)
-    assert message in str(caught.value)
-    assert repr(line.strip()) in str(caught.value)
-
-
-def test_number_of_a_bad_line_is_told():
-    with pytest.raises(ValueError, match=r"^line 3: bad line 'nonsense'"):
-        read_facts([LINE, "", "nonsense"])
 
 
 def test_everything_right_in_any_order():

@@ -36,6 +36,14 @@ def test_the_base_is_exported_before_any_companion_and_after_its_parts():
     assert [arguments[0] for module, *arguments in STAGES[:4]] == ["teacher", "decoder", "joint", "encoder"]
 
 
+def test_the_help_lists_every_stage_as_a_command():
+    told = whole.parser().format_help().splitlines()
+    commands = [line.split() for line in told if line.startswith("  python -m builder.starter.")]
+    assert [command[2].rpartition(".")[2] for command in commands] == [module for module, *_ in STAGES]
+    for command, (_, *arguments) in zip(commands, STAGES, strict=True):
+        assert command[3:] == [{"w": "WORK", "m": "MODELS"}.get(argument, argument) for argument in arguments]
+
+
 def test_a_stage_that_fails_stops_the_rest(monkeypatch):
     asked = []
 
