@@ -18,6 +18,7 @@ AUTOENCODER = (
     ("teacher", "--steps", "2500"),
     ("decoder", "--steps", "8000"),
     ("joint", "--steps", "3500", "--batch", "8", "--side", "96"),
+    ("polish", "--steps", "3000", "--batch", "8", "--side", "96"),
     ("encoder", "--steps", "1500", "--batch", "8", "--side", "96"),
 )
 WORKERS = 2

@@ -22,6 +22,7 @@ from builder.starter.training import write_whole
 LATENT_SCALE = 0.13025
 TEACHER = "teacher.safetensors"
 LATENT_NOISE = 0.04  # added in training, in units of a channel's deviation
+PAINTED_NOISE = 0.25  # the most in the decoder's last stage: latents that a diffusion paints are less exact
 NARROW_LOGVAR = -30.0  # the posterior's spread: none
 CONFIG: Mapping[str, Any] = {
     "in_channels": 3,

@@ -1,7 +1,8 @@
-"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, joint, encoder, one after another.
+"""``python -m builder.starter.train_autoencoder STAGE``: teacher, decoder, joint, polish, encoder, one after another.
 
 Stages: ``teacher`` (linear encoder and decoder together), ``decoder`` (teacher frozen), ``joint`` (the teacher's
-correction and the decoder end to end), ``encoder`` (the teacher's latents by regression).
+correction and the decoder end to end), ``polish`` (the decoder on latents as uncertain as painted ones), ``encoder``
+(the teacher's latents by regression).
 """
 
 from __future__ import annotations
@@ -18,13 +19,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from builder.starter.autoencoder import LATENT_NOISE, Teacher, decode, encode, new_autoencoder, picture_loss
+from builder.starter.autoencoder import (
+    LATENT_NOISE,
+    PAINTED_NOISE,
+    Teacher,
+    decode,
+    encode,
+    new_autoencoder,
+    picture_loss,
+)
 from builder.starter.model import NATIVE
 from builder.starter.pictures import crops, draw_pool, to_tensor
 from builder.starter.training import Course, State, cosine, run, work_parser
 
 SIZES = ((192, 192), (192, 192), (144, 144), (128, 128), (240, 160), (160, 240), (256, 256))
-RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "joint": 1e-3, "encoder": 2e-3}
+RATES = {"teacher": 3e-3, "decoder": 2.5e-3, "joint": 1e-3, "polish": 1.5e-3, "encoder": 2e-3}
 KEPT = 64  # held-back pictures
 ANCHOR_WEIGHT = 0.05  # of the squared distance to the linear latents: smooth ones are easy to learn by a diffusion
 
@@ -109,7 +118,7 @@ def trainable(parts: Parts, stage: str) -> list[nn.Parameter]:
     match stage:
         case "teacher":
             return [*parts.teacher.conv.parameters(), *decoder]
-        case "decoder":
+        case "decoder" | "polish":
             return decoder
         case "joint":
             return [*parts.teacher.correction.parameters(), *decoder]
@@ -127,9 +136,14 @@ def stage_loss(parts: Parts, image: Tensor, stage: str, step: int) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         if stage == "encoder":
             return F.mse_loss(encode(parts.vae, image).float(), latent)
-        made = decode(parts.vae, latent + LATENT_NOISE * torch.randn_like(latent))
+        made = decode(parts.vae, latent + latent_noise(stage, len(latent)) * torch.randn_like(latent))
     loss = picture_loss(made.float(), image)
     return loss + ANCHOR_WEIGHT * F.mse_loss(latent, linear.detach()) if stage == "joint" else loss
+
+
+def latent_noise(stage: str, count: int) -> Tensor:
+    """The deviations ``[count, 1, 1, 1]`` of the noise on a batch's latents, drawn for each picture once they stand."""
+    return PAINTED_NOISE * torch.rand(count, 1, 1, 1) if stage == "polish" else torch.tensor(LATENT_NOISE)
 
 
 @torch.no_grad()

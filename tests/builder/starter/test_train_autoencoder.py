@@ -16,6 +16,7 @@ MOVED = {
     "teacher": ("teacher.conv", "teacher.mean", "teacher.std", "vae.decoder", "vae.post_quant_conv"),
     "decoder": ("vae.decoder", "vae.post_quant_conv"),
     "joint": ("teacher.correction", "vae.decoder", "vae.post_quant_conv"),
+    "polish": ("vae.decoder", "vae.post_quant_conv"),
     "encoder": ("vae.encoder", "vae.quant_conv"),
 }
 
