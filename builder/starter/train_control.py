@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from builder.starter.autoencoder import load_teacher
+from builder.starter.autoencoder import Teacher, load_teacher
 from builder.starter.base import loaded
 from builder.starter.conditions import Conditions
 from builder.starter.control_start import untrained
@@ -99,9 +99,9 @@ class Lesson:
                 steered = {"down_block_additional_residuals": skips, "mid_block_additional_residual": middle}
             return asked.noise(self._unet, x, timesteps, **steered)
 
-    def fingerprint(self) -> str:
-        """Of the base."""
-        return fingerprint(*(network.state_dict() for network in (self._unet, *self._encoders)))
+    def fingerprint(self, teacher: Teacher) -> str:
+        """Of the base and of the teacher of its latents."""
+        return fingerprint(*(network.state_dict() for network in (self._unet, *self._encoders, teacher)))
 
 
 class Run:
@@ -121,22 +121,22 @@ class Run:
         learned = [parameter.requires_grad_() for parameter in own.values()]
         optimiser = torch.optim.AdamW(learned, lr=given.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.tensors = {key: parameter.detach() for key, parameter in own.items()}
-        base_is = self.lesson.fingerprint()
+        self.teacher = load_teacher(given.work)
+        base_is = self.lesson.fingerprint(self.teacher)
         self.state = State(given.work / "control.pt", {"tensors": self.tensors}, optimiser, base=base_is)
 
     def run(self) -> None:
         """Steps until the last one."""
         given, seed = self.given, self.state.seed(17)
         random = Random(seed)
-        teacher = load_teacher(given.work)
 
         @cache
         def pool(size: Size) -> EdgePool:
-            return edge_pool(teacher, seed, given.pool if size == NATIVE else given.pool // 10, size)
+            return edge_pool(self.teacher, seed, given.pool if size == NATIVE else given.pool // 10, size)
 
         @cache
         def kept() -> EdgePool:
-            return edge_pool(teacher, 6, KEPT, NATIVE)
+            return edge_pool(self.teacher, 6, KEPT, NATIVE)
 
         def loss() -> Tensor:
             size = mixed_size(random)
