@@ -8,7 +8,7 @@ that it names exist is the planner's question.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
 
@@ -108,10 +108,18 @@ class GenerateRequest(WireModel):
         self._given = context.given
 
 
+Request = TypeVar("Request", bound=GenerateRequest)
+
+
 def validate_generation(
-    fields: Mapping[str, Any], *, default_preset: Preset, styles: Collection[str], limits: Limits
-) -> GenerateRequest:
-    """The request that canonical ``fields`` spell, defaults taken from the preset they name, else ``default_preset``.
+    fields: Mapping[str, Any],
+    model: type[Request] = GenerateRequest,  # type: ignore[assignment]
+    *,
+    default_preset: Preset,
+    styles: Collection[str],
+    limits: Limits,
+) -> Request:
+    """The ``model`` that canonical ``fields`` spell, defaults taken from the preset they name, else ``default_preset``.
 
     ``styles`` are the known style names.
 
@@ -126,7 +134,7 @@ def validate_generation(
         preset = default_preset
     rules = Rules(OneOf("style", tuple(styles), any_case=True), limits, _names(fields))
     try:
-        request = validated(GenerateRequest, _filled(fields, preset), rules)
+        request = validated(model, _filled(fields, preset), rules)
     except InvalidRequest as error:
         problems.extend(error.problems)
     if problems:

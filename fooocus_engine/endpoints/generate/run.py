@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.contract import validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.generate.planner import plan_generation
@@ -15,6 +14,7 @@ from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import Publisher
 from fooocus_engine.endpoints.generate.render import Rendered, encode_all, expand_all, render_all
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
+from fooocus_engine.endpoints.generate.seeds import with_seed
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.jobs.job import Job, Phase
@@ -53,13 +53,6 @@ def run_generation(fields: Mapping[str, Any], resources: Resources, job: Job) ->
         "params": resolved_parameters(request, plan),
         "timings": timer.milliseconds(),
     }
-
-
-def with_seed(request: GenerateRequest) -> GenerateRequest:
-    """``request`` with a drawn seed in place of -1, from a source that no job can influence (prompt.md §4)."""
-    if request.image_seed >= 0:
-        return request
-    return request.model_copy(update={"image_seed": secrets.randbelow(MAX_SEED + 1)})
 
 
 def generate(
