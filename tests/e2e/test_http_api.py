@@ -1,6 +1,6 @@
 """The documented requests against the drop-in server: ``python -m fooocus_engine.shim --local``, with the SDK's worker.
 
-The embedded model paints two steps a picture; small stand-ins lie under the names that the examples use. With
+A tiny model paints two steps a picture; it and its LoRAs lie under the names that the examples use. With
 ``FOOOCUS_TEST_API=http://host:port`` a server that runs already is asked instead.
 """
 
@@ -18,13 +18,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fooocus_engine.models.catalogue import EMBEDDED
+from fooocus_engine.endpoints.generate.presets import preset_named
 from tests.shim.pictures import served_pictures
 from tests.shim.replay import HTTP, Replay, check, picture_of
 
 ROOT = Path(__file__).parents[2]
+CHECKPOINT = ROOT / "tests" / "golden" / "records" / "tiny" / "tiny_sdxl.safetensors"
 LORA = "sd_xl_offset_example-lora_1.0.safetensors"
-PERFORMANCE_LORAS = ("sdxl_lcm_lora", "sdxl_lightning_4step_lora", "sdxl_hyper_sd_4step_lora")
 LACKING = {"t2i-15": "black_out_nsfw", "uov-18": "image_prompts", "inp-15": "image_prompts"}
 """Examples that a worker answers with 501 because of one field, until that has an engine part."""
 QUERY = "/v1/generation/query-job"
@@ -35,11 +35,13 @@ pytestmark = pytest.mark.timeout(7200)
 
 
 def stand_ins(models: Path) -> None:
-    """A models folder in which the embedded model finds the LoRAs of the examples."""
-    (models / "loras").mkdir(parents=True)
-    source = next((EMBEDDED / "loras").rglob("*.safetensors"))
-    for name in (LORA, *(f"{stem}.safetensors" for stem in PERFORMANCE_LORAS)):
-        shutil.copy(source, models / "loras" / name)
+    """A models folder with the recordings' tiny model and its LoRAs under the names that the examples use."""
+    checkpoint = models / "checkpoints" / preset_named("default").base_model_name
+    checkpoint.parent.mkdir(parents=True)
+    shutil.copy(CHECKPOINT, checkpoint)
+    shutil.copytree(CHECKPOINT.with_suffix(""), checkpoint.with_suffix(""))
+    shutil.copytree(CHECKPOINT.parent / "loras", models / "loras")
+    shutil.copy(models / "loras" / "tiny_kohya.safetensors", models / "loras" / LORA)
 
 
 def free_ports(count: int) -> list[int]:
