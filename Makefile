@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run serve check format test slow test-gpu fuzz golden bench bench-full bench-api soak clean
+.PHONY: help run serve check format test slow test-gpu fuzz golden bench bench-full bench-patch bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -68,6 +68,9 @@ bench-api: $(VENV)/.dev ## measure the HTTP API under 200 clients, beside a stub
 JOBS ?= 500
 soak: $(VENV)/.dev ## many mixed jobs through one worker: what grows, what is left behind (JOBS=500)
 	$(BIN)/python -m benchmarks.soak --jobs $(JOBS)
+
+bench-patch: $(VENV)/.dev ## measure an inpaint patch on a UNet of full size: 16 GB of memory, 3 GB of temporary files
+	$(BIN)/python -m benchmarks.patch
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -131,6 +131,8 @@ def _target(url: str) -> _Target:
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        path = quote(parts.path or "/", safe=AS_WRITTEN)
+        query = f"?{quote(parts.query, safe=AS_WRITTEN)}" if parts.query else ""
     except ValueError as error:
         raise TargetRefused("not a valid address") from error
     if len(url) > MAX_URL or CONTROL.search(url):
@@ -139,8 +141,6 @@ def _target(url: str) -> _Target:
         raise TargetRefused("must be an http or https address with a host")
     if "@" in parts.netloc:
         raise TargetRefused("must not hold a user name or password")
-    path = quote(parts.path or "/", safe=AS_WRITTEN)
-    query = f"?{quote(parts.query, safe=AS_WRITTEN)}" if parts.query else ""
     return _Target(parts.scheme, host, port or PORTS[parts.scheme], path + query)
 
 

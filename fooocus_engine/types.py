@@ -33,6 +33,16 @@ class ModelChoice:
 
 
 @dataclass(frozen=True)
+class Sources:
+    """The pictures of a request, decoded."""
+
+    image: Image.Image | None = None
+    """RGB, upright; for an inpaint grown already where it is outpainted."""
+    mask: Image.Image | None = None
+    """L, of the size of ``image``: above 127 = repaint. All rules of the request have been applied."""
+
+
+@dataclass(frozen=True)
 class ImageTask:
     """The words and the seed of one picture, wildcards, arrays and styles already resolved."""
 
@@ -106,12 +116,39 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
+class Margins:
+    """Pixels that a picture grows by on each side."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.top, self.bottom, self.left, self.right))
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a picture keeps where it is not repainted. Latents are unscaled."""
+
+    latent: Tensor
+    """``[1, 4, h/8, w/8]``, in the base's latent space."""
+    mask: Tensor
+    """``[1, 1, h/8, w/8]`` float32: 1 = repaint, 0 = keep."""
+    for_refiner: Tensor | None = None
+    """The same picture in the refiner's latent space, where that is another one."""
+
+
+@dataclass(frozen=True)
 class Canvas:
     """Where sampling starts. ``start`` is an unscaled latent ``[1, 4, h/8, w/8]``; ``None`` is an empty one."""
 
     size: tuple[int, int]
     """(width, height) in pixels."""
     start: Tensor | None = None
+    known: Known | None = None
+    """``None``: everything is painted."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": {*BASE, "models"},
     "conditioning": {*BASE, "models"},
     "sampling": {*BASE, "models"},
-    "endpoints": {*BASE, "settings", "bucket", "public_hosts", *CAPABILITIES},
+    "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
     "shim": {"errors", "settings", "jobs", "public_hosts", "guarded_http", *SHIM_READS, "local_platform"},
@@ -56,12 +56,14 @@ WITH_TORCH = {
     "endpoints/resources.py",
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
+    "endpoints/generate/canvas.py",
+    "endpoints/generate/repainting.py",
     "endpoints/generate/encoders.py",
     "prompts/expansion.py",
 }
+WITH_SDK = {"worker/sdk.py"}
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
-WITH_SDK = {"worker/sdk.py"}
 FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/prefetch.py"}
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
@@ -140,22 +142,24 @@ def test_the_shim_loads_nothing_that_is_large():
     assert done.returncode == 0, done.stderr
 
 
-def foreign_package(path: Path) -> str | None:
-    """The large package that a torch-free file may load."""
-    if room_of(path) == "imaging":
-        return "cv2"
-    return "boto3" if name_of(path) in WITH_BOTO else None
+def large_packages(path: Path) -> frozenset[str]:
+    """Those that a torch-free file may load; the SDK loads boto3 itself."""
+    if name_of(path) in WITH_SDK:
+        return frozenset({"runpod", "boto3"})
+    if name_of(path) in WITH_BOTO:
+        return frozenset({"boto3"})
+    return frozenset({"cv2"} if room_of(path) == "imaging" else ())
 
 
-@pytest.mark.parametrize("package", [None, "cv2", "boto3"])
-def test_torch_free_files_load_no_torch_and_no_sdk_but_the_one_that_joins_it(package: str | None):
+@pytest.mark.parametrize("packages", [(), ("cv2",), ("boto3",), ("runpod", "boto3")], ids=str)
+def test_torch_free_files_load_no_torch_and_no_sdk_but_the_one_that_joins_it(packages: tuple[str, ...]):
     modules = [
         "fooocus_engine." + name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path in SOURCES
-        if is_torch_free(path) and path.name != "__main__.py" and foreign_package(path) == package
-        if name_of(path) not in WITH_SDK
+        if is_torch_free(path) and path.name != "__main__.py" and large_packages(path) == set(packages)
     ]
-    heavy = {"torch", "diffusers", "transformers", "runpod", "boto3", "cv2"} - {package}
+    heavy = {"torch", "diffusers", "transformers", "runpod", "boto3", "cv2"} - set(packages)
+    assert modules
     code = f"import importlib, sys\nfor m in {modules!r}: importlib.import_module(m)\n"
     code += f"sys.exit(', '.join(m for m in {heavy!r} if m in sys.modules) or None)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -58,6 +58,8 @@ VALUE_ALIASES: Mapping[tuple[str, str], str | None] = MappingProxyType(
 EMPTY_IS_A_VALUE = frozenset({"prompt", "negative_prompt", "style_selections", "save_name", "webhook_url"})
 """Any other field is not given when it is an empty string, as in forms (api.md §2.1)."""
 
+OUTPAINT_SIDES = ("left", "right", "top", "bottom")
+
 _AT_ENDPOINT = ("body", "endpoint")
 
 
@@ -94,6 +96,9 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     if isinstance(advanced, Mapping):
         fields["advanced_params"], unread = _modern(advanced, ADVANCED_ALIASES, AdvancedParams)
         ignored += [f"advanced_params.{name}" for name in unread]
+    for name in _idle_distances(fields):
+        del fields[name]
+        ignored.append(name)
     return Canonical(endpoint, fields, tuple(ignored))
 
 
@@ -175,6 +180,23 @@ def _modern(
     return fields, ignored
 
 
+def _idle_distances(fields: Mapping[str, Any]) -> list[str]:
+    """Positive outpaint distances of sides that are not chosen (api.md §2.7)."""
+    chosen = fields.get("outpaint_selections", ())
+    if not isinstance(chosen, list | tuple):
+        return []
+    sides = {side.strip().lower() for side in chosen if isinstance(side, str)}
+    names = {f"outpaint_distance_{side}" for side in OUTPAINT_SIDES if side not in sides}
+    return [name for name in fields if name in names and _is_positive(fields[name])]
+
+
+def _is_positive(value: Any) -> bool:
+    try:
+        return float(value) > 0
+    except (TypeError, ValueError):
+        return False
+
+
 def _today(name: str, value: Any) -> Any:
     """Today's spelling of a value, lists and objects decoded; ``None`` if the field counts as not given."""
     if isinstance(value, str):
@@ -183,11 +205,11 @@ def _today(name: str, value: Any) -> Any:
         if not value and name not in EMPTY_IS_A_VALUE:
             return None
     match name:
-        case "style_selections":
+        case "style_selections" | "outpaint_selections":
             return _names(value)
         case "loras":
             return _loras(value)
-        case "advanced_params":
+        case "advanced_params" | "image_prompts":
             return _decoded(value)
         case _:
             return value

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.presets import presets
 from fooocus_engine.endpoints.generate.run import run_generation
 from fooocus_engine.endpoints.listing.contract import ModelsRequest
 from fooocus_engine.endpoints.listing.run import clean_vram, list_models, list_models_in_detail, list_styles, ping
 from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.resources import Resources
+from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import KINDS
 
 Runner = Callable[[Mapping[str, Any], Resources, Job], Any]
+
+
+def _generation(name: str) -> Runner:
+    model = ENDPOINTS[name].request
+    if model is None or not issubclass(model, GenerateRequest):
+        raise TypeError(f"{name} is no generation")
+    return partial(run_generation, name, model)
 
 
 def _styles(fields: Mapping[str, Any], resources: Resources, job: Job) -> list[str]:
@@ -39,7 +49,9 @@ def _ping(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str
 
 RUNNERS: Mapping[str, Runner] = MappingProxyType(
     {
-        "text-to-image": run_generation,
+        "text-to-image": _generation("text-to-image"),
+        "image-upscale-vary": _generation("image-upscale-vary"),
+        "image-inpaint-outpaint": _generation("image-inpaint-outpaint"),
         "styles": _styles,
         "all-models": _models,
         "refresh-models": _models,

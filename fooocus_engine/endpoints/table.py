@@ -14,6 +14,8 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.listing.contract import ModelsRequest, NoFields
 from fooocus_engine.errors import ModelUnavailable, UnknownName
 
@@ -74,10 +76,10 @@ _ROWS = (
     Endpoint(
         "text-to-image-with-ip", None, (_post("/v2/generation/text-to-image-with-ip", Body.JSON),), "Text to Image"
     ),
-    Endpoint("image-upscale-vary", None, _generation("image-upscale-vary"), "Image Upscale or Variation"),
+    Endpoint("image-upscale-vary", UpscaleVaryRequest, _generation("image-upscale-vary"), "Image Upscale or Variation"),
     Endpoint(
         "image-inpaint-outpaint",
-        None,
+        InpaintRequest,
         _generation("image-inpaint-outpaint") + _generation("image-inpait-outpaint"),  # the latter: misspelt for years
         "Image Inpaint or Outpaint",
     ),

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, LiteralString
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from fooocus_engine.errors import unknown_name
 from fooocus_engine.models.catalogue import NAME_LENGTH, is_plain_name
 
 SAVE_NAME_LENGTH = 100  # characters
+NO_PICTURE = ("", "None", "none", "null", "string")
+"""What clients write into a picture's field that they leave empty (api.md §2.5); JSON null too."""
 
 
 class WireModel(BaseModel):
@@ -109,6 +111,21 @@ def _web_url(url: str) -> str:
     return url
 
 
+def _picture(value: Any) -> Any:
+    if is_no_picture(value):
+        raise PydanticCustomError("missing", "is required")
+    return value
+
+
+def _optional_picture(value: Any) -> Any:
+    return None if is_no_picture(value) else value
+
+
+def is_no_picture(value: Any) -> bool:
+    """Whether the value of a picture's field says that there is none."""
+    return value is None or (isinstance(value, str) and value.strip() in NO_PICTURE)
+
+
 Text = Annotated[str, AfterValidator(_text)]
 """Words for the text encoders."""
 FileName = Annotated[str, AfterValidator(_file_name)]
@@ -117,3 +134,7 @@ SaveName = Annotated[str, AfterValidator(_save_name)]
 """Stem of the stored picture (api.md §5 item 5); empty = the job's id."""
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 """An http(s) address; empty = none."""
+Picture = Annotated[str, BeforeValidator(_picture), Field(exclude=True, repr=False)]
+"""A picture that must be there: base64, a data URL or an http(s) address. Never repeated in a reply."""
+OptionalPicture = Annotated[str | None, BeforeValidator(_optional_picture), Field(exclude=True, repr=False)]
+"""The same, or none."""

@@ -22,6 +22,8 @@ class Phase(Enum):
     """What comes before sampling: the text, and whether the percentage goes up by one where the phase begins."""
 
     FEW_STEP_LORA = ("Downloading {} components ...", False)
+    UPSCALE_MODELS = ("Downloading upscale models ...", False)
+    INPAINTER = ("Downloading inpainter ...", False)
     CONTROL_MODELS = ("Loading control models ...", False)
     INITIALIZING = ("Initializing ...", False)
     LOADING_MODELS = ("Loading models ...", True)
@@ -29,6 +31,13 @@ class Phase(Enum):
     EXPANDING = ("Preparing Fooocus text #{} ...", True)
     ENCODING_POSITIVE = ("Encoding positive #{} ...", True)
     ENCODING_NEGATIVE = ("Encoding negative #{} ...", True)
+    IMAGE_PROCESSING = ("Image processing ...", True)
+    UPSCALING = ("Upscaling image from {} ...", True)
+    ENCODING_MASKED = ("VAE Inpaint encoding ...", True)
+    ENCODING_SD15 = ("VAE SD15 encoding ...", True)
+    ENCODING_GIVEN = ("VAE encoding ...", False)
+    ENCODING_UPSCALED = ("VAE encoding ...", True)
+    ENCODING_FILL = ENCODING_UPSCALED
     MOVING_MODEL = ("Moving model to GPU ...", False)
 
     def __init__(self, text: str, advances: bool) -> None:
@@ -61,6 +70,10 @@ class Percent:
         """``int(15 + 85 · (image·steps + step) / all)``, all = steps · images (api.md §5 item 9)."""
         share = (image * self._steps + step) / (self._images * self._steps)
         return self._rising(int(SAMPLING_FROM + (100 - SAMPLING_FROM) * share))
+
+    def tile(self, done: int, total: int) -> int:
+        """After ``done`` of ``total`` tiles of a job that does nothing else: evenly up to the end."""
+        return self._rising(int(self._prepared + (100 - self._prepared) * done / total))
 
     def done(self, images: int) -> int:
         """After ``images`` of them: ``int(P + (100 − P) · images / all images)``, P = last preparation number."""
@@ -144,6 +157,15 @@ class Job:
         """Tell, before the first image, how many there will be and the sampling steps of each."""
         self._images = images
         self._percent.expect(images=images, steps=steps)
+
+    def tile(self, done: int, total: int, *, alone: bool) -> None:
+        """The upscaler has done ``done`` of ``total`` tiles; ``alone``: enlarging is all that the job does.
+
+        Raises:
+            JobCanceled: the job was given up.
+        """
+        percent = self._percent.tile(done, total) if alone else self._percent.enter(Phase.UPSCALING)
+        self._report(percent, f"Upscaling image, tile {done}/{total} ...")
 
     def start_image(self, image: int) -> None:
         """Work on image ``image`` (from 0) begins.

@@ -7,10 +7,11 @@ nothing, and loads no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from typing import Any
 
 from fooocus_engine.errors import ModelUnavailable, shortened
@@ -21,17 +22,28 @@ EMBEDDINGS = "embeddings"
 VAES = "vae"
 VAE_APPROX = "vae_approx"
 UPSCALERS = "upscale_models"
+INPAINT = "inpaint"
 CONTROLNET = "controlnet"
 CLIP_VISION = "clip_vision"
 EXPANSION = "prompt_expansion/fooocus_expansion"
 CLIP_TOKENIZER = "clip_tokenizer"
 """``vocab.json`` and ``merges.txt`` for checkpoints whose companion folder holds no ``tokenizer/``."""
 KINDS = (
-    CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, UPSCALERS, "inpaint", CONTROLNET, CLIP_VISION,
+    CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, UPSCALERS, INPAINT, CONTROLNET, CLIP_VISION,
     EXPANSION, CLIP_TOKENIZER, "safety_checker", "sam",
 )  # fmt: skip
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")  # tried in this order (prompt.md §13)
 LISTED_SUFFIXES = (".pth", ".ckpt", ".bin", ".safetensors")  # models.md §8
+
+INPAINT_HEAD = "fooocus_inpaint_head.pth"
+INPAINT_PATCHES: Mapping[str, str] = MappingProxyType(
+    {
+        "v1": "inpaint.fooocus.patch",
+        "v2.5": "inpaint_v25.fooocus.patch",
+        "v2.6": "inpaint_v26.fooocus.patch",
+    }
+)
+"""Inpaint engine → file (image-inpaint.md §6)."""
 
 NAME_LENGTH = 255  # characters; file systems take no longer ones
 

@@ -56,14 +56,25 @@ class LatentCodec:
 
     @torch.no_grad()
     def moments(self, image: Tensor) -> Tensor:
-        """Mean and log variance ``[B, 8, H/8, W/8]`` of the latent of ``image``, whose sides are multiples of 8."""
+        """Mean and log variance ``[B, 8, H//8, W//8]`` of the latent of ``image``."""
         x = (2 * image - 1).to(self.vae.device, self.vae.dtype).contiguous()
         moments: Tensor = self.vae.quant_conv(self.vae.encoder(x))
         return moments.float()
 
     def encode(self, image: Tensor, *, draw: Draw) -> Tensor:
-        """A sample ``[B, 4, H//8, W//8]`` of the latent of ``image``, cropped around its middle to multiples of 8."""
-        return self._sampled(cropped(image), draw)
+        """A sample ``[B, 4, H//8, W//8]`` of the latent of ``image``, cropped around its middle to multiples of 8.
+
+        In tiles where the device's memory is short.
+        """
+        try:
+            return self._sampled(cropped(image), draw)
+        except torch.OutOfMemoryError:
+            logger.info("no memory to encode an image of %s at once; encoding in tiles", tuple(image.shape))
+        return self.encode_tiled(image, draw=draw)
+
+    def encode_uncropped(self, image: Tensor, *, draw: Draw) -> Tensor:
+        """As ``encode`` without the cropping: what is over at the right and at the bottom has its say at the border."""
+        return self._sampled(image, draw)
 
     def encode_tiled(self, image: Tensor, *, draw: Draw) -> Tensor:
         """As ``encode``, as the mean of three tiled passes (sampling.md §8.3). Tiles draw their noise row by row."""

@@ -16,6 +16,8 @@ Tensors = Mapping[str, Tensor]
 Product = tuple[Tensor, int | None]
 """A change before scaling, of as many values as the weight, and the rank that divides alpha (None: no scaling)."""
 Formula = Callable[[Tensor, Tensors], Product]
+LEVELS = 255  # of a quantised difference, above its lowest
+BLOCK = 1 << 18  # numbers that a processor sums at once, so that their float32 forms stay in its cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,13 @@ class Delta:
         except (RuntimeError, IndexError, ZeroDivisionError):  # how torch refuses shapes; a rank of 0
             return False
         return True
+
+    def goes_by_blocks(self, weight: Tensor) -> bool:
+        """Whether ``plus_quantised`` can add it to ``weight``."""
+        if self.formula is not quantised or not weight.ndim:
+            return False
+        levels, ends = self.tensors["levels"], (self.tensors["low"], self.tensors["high"])
+        return levels.shape == weight.shape and all(end.numel() == 1 for end in ends)
 
 
 def full(weight: Tensor, t: Tensors) -> Product:
@@ -84,7 +93,23 @@ def generalised(weight: Tensor, t: Tensors) -> Product:
 
 def quantised(weight: Tensor, t: Tensors) -> Product:
     """A difference in 256 levels between "low" and "high" (models.md §6.4)."""
-    return t["levels"] / 255 * (t["high"] - t["low"]) + t["low"], None
+    return t["levels"] / LEVELS * (t["high"] - t["low"]) + t["low"], None
+
+
+def plus_quantised(weight: Tensor, t: Tensors, strength: float) -> Tensor:
+    """``weight`` plus a ``quantised`` difference whose ends are single numbers: the same sum, block by block.
+
+    The result has the dtype, device and memory layout of ``weight``.
+    """
+    low, high = (t[role].float() for role in ("low", "high"))
+    span, start = (high - low).item(), low.item()
+    result = torch.empty_like(weight)
+    rows = max(1, BLOCK * len(weight) // weight.numel()) if weight.device.type == "cpu" else len(weight)
+    for first in range(0, len(weight), rows):
+        part = slice(first, first + rows)
+        change = t["levels"][part].to(weight.device).float().div_(LEVELS).mul_(span).add_(start)
+        result[part] = torch.add(weight[part].float(), change, alpha=strength, out=change)
+    return result
 
 
 def _factor(t: Tensors, number: str) -> Tensor:

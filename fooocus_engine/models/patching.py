@@ -1,19 +1,48 @@
-"""Borrowed changes to the weights of a module: applied now, undone bit by bit later.
+"""Borrowed changes to the weights of a module: applied now, undone bit by bit later; or made in a twin beside it.
 
 Takes a module and, per parameter name, a function from the pristine value to the new one. Originals wait in CPU
-memory, so a change costs no device memory. Knows nothing of LoRA files or of what a module computes.
+memory, so a change in place costs no device memory. Knows nothing of LoRA files or of what a module computes.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Change = Callable[[Tensor], Tensor]
 """Pristine value → new value: same shape, the argument itself left alone."""
+
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True, eq=False)
+class Borrowed:
+    """Changes that last until this is closed; also a context manager that closes it."""
+
+    parameters: Mapping[str, nn.Parameter]
+    originals: Mapping[str, Tensor]
+    """In CPU memory, under the names of the changed ones among ``parameters``."""
+
+    @torch.no_grad()
+    def close(self) -> None:
+        """Put every original back. The module may have moved to another device meanwhile."""
+        for name, original in self.originals.items():
+            self.parameters[name].copy_(original)
+
+    def __enter__(self) -> Borrowed:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 @contextmanager
@@ -29,29 +58,56 @@ def patched(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]:
 
 
 @torch.no_grad()
-def apply_changes(module: nn.Module, changes: Mapping[str, Change]) -> ExitStack:
+def apply_changes(module: nn.Module, changes: Mapping[str, Change]) -> Borrowed:
     """Change the named parameters for as long as the caller likes; closing the result puts the originals back.
-
-    The module may move to another device in between.
 
     Raises:
         KeyError, ValueError: as ``patched``.
     """
-    parameters = dict(module.named_parameters())
-    unknown = sorted(changes.keys() - parameters.keys())
-    if unknown:
-        raise KeyError(f"{type(module).__name__} has no parameter {', '.join(unknown)}")
-    with ExitStack() as undo:
+    parameters = _named(module, changes)
+    originals: dict[str, Tensor] = {}
+    borrowed = Borrowed(parameters, originals)
+    try:
         for name, change in changes.items():
-            parameter = parameters[name]
-            value = change(parameter.detach())
-            if value.shape != parameter.shape:
-                raise ValueError(f"{name} is {list(parameter.shape)}, its change returned {list(value.shape)}")
-            undo.callback(_put_back, parameter, parameter.detach().to("cpu", copy=True))
-            parameter.copy_(value)
-        return undo.pop_all()
+            value = _changed(name, parameters[name].detach(), change)
+            originals[name] = parameters[name].detach().to("cpu", copy=True)
+            parameters[name].copy_(value)
+    except BaseException:
+        borrowed.close()
+        raise
+    return borrowed
 
 
 @torch.no_grad()
-def _put_back(parameter: nn.Parameter, original: Tensor) -> None:
-    parameter.copy_(original)
+def patched_twin(module: M, changes: Mapping[str, Change], pristine: Mapping[str, Tensor]) -> M:
+    """A second module with the named parameters changed; it shares all others with ``module``, which stays untouched.
+
+    ``pristine`` holds values to start from where those of ``module`` are changed ones, on any device.
+
+    Raises:
+        KeyError: a change names no parameter.
+        ValueError: a change returns another shape.
+    """
+    parameters = _named(module, changes)
+    copies: dict[int, nn.Parameter] = {id(parameter): parameter for parameter in parameters.values()}
+    for name, change in changes.items():
+        own = parameters[name]
+        value = _changed(name, pristine.get(name, own.detach()).to(own.device), change)
+        if value.stride() != own.stride():
+            value = torch.empty_like(own).copy_(value)
+        copies[id(own)] = nn.Parameter(value, requires_grad=own.requires_grad)
+    return copy.deepcopy(module, copies)  # what the second argument holds is taken from there
+
+
+def _named(module: nn.Module, changes: Mapping[str, Change]) -> dict[str, nn.Parameter]:
+    parameters = dict(module.named_parameters())
+    if unknown := sorted(changes.keys() - parameters.keys()):
+        raise KeyError(f"{type(module).__name__} has no parameter {', '.join(unknown)}")
+    return parameters
+
+
+def _changed(name: str, value: Tensor, change: Change) -> Tensor:
+    changed = change(value)
+    if changed.shape != value.shape:
+        raise ValueError(f"{name} is {list(value.shape)}, its change returned {list(changed.shape)}")
+    return changed

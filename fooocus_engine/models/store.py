@@ -9,29 +9,39 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import math
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Set
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from fooocus_engine.errors import GpuOutOfMemory
-from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, LORAS, UPSCALERS, VAE_APPROX, VAES, Catalogue
+from fooocus_engine.models.catalogue import (
+    CHECKPOINTS,
+    CLIP_TOKENIZER,
+    INPAINT,
+    INPAINT_HEAD,
+    LORAS,
+    UPSCALERS,
+    VAE_APPROX,
+    VAES,
+    Catalogue,
+)
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import load_base, load_refiner, load_vae
 from fooocus_engine.models.families.checkpoint import Target
+from fooocus_engine.models.inpaint_patch import InpaintHead
 from fooocus_engine.models.interposer import Interposer
-from fooocus_engine.models.lora import lora_changes, modules
-from fooocus_engine.models.patching import apply_changes
+from fooocus_engine.models.loaded import Files, FileVersion, Loaded
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice, Weighted
 
-INPAINT = "inpaint"  # folder of the base patches (models.md §1)
 PREVIEW_FILES = {"sdxl": "xlvaeapp.pth", "sdxl_refiner": "xlvaeapp.pth", "sd15": "vaeapp_sd15.pth"}
 INTERPOSER_FILE = "xl-to-v1_interposer-v4.0.safetensors"
 UPSCALER_FILE = "fooocus_upscaler_s409985e5.bin"
@@ -42,20 +52,13 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class FileVersion(NamedTuple):
-    """A file as it lies on disk now; a replaced one is another version."""
-
-    path: Path
-    changed_ns: int
-    size: int
-
-
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """Models ready for use, for as long as the ``with`` lasts."""
 
     base: DiffusionModel
     refiner: DiffusionModel | None
+    """Of a base with patches and no refiner of its own: the base without them (sampling.md §10.7)."""
     interposer: Interposer | None
     """For a refiner with a latent space of its own."""
     warnings: tuple[str, ...]
@@ -68,29 +71,6 @@ class Slot(NamedTuple):
     role: str
     """``base``, ``refiner`` or ``vae``."""
     version: FileVersion
-
-
-@dataclass(eq=False)
-class Loaded:
-    """A checkpoint in memory and the files merged into it at present."""
-
-    model: DiffusionModel
-    merged: tuple[tuple[FileVersion, float], ...] = ()
-    warnings: tuple[str, ...] = ()
-    undo: ExitStack = field(default_factory=ExitStack)
-
-    def merge(self, files: tuple[tuple[FileVersion, float], ...]) -> None:
-        """Have exactly ``files`` merged, starting from the untouched weights; nothing happens if they are already."""
-        if files == self.merged:
-            return
-        self.undo.close()
-        self.merged, self.warnings = (), ()
-        changes = lora_changes(self.model, [(version.path, strength) for version, strength in files])
-        with ExitStack() as undo:
-            for part, module in modules(self.model).items():
-                undo.enter_context(apply_changes(module, changes.by_part.get(part, {})))
-            self.undo = undo.pop_all()
-        self.merged, self.warnings = files, changes.warnings
 
 
 class ModelStore:
@@ -108,8 +88,8 @@ class ModelStore:
     def prepared(self, choice: ModelChoice) -> Iterator[Prepared]:
         """The models of ``choice``: base with its VAE override, LoRAs and base patches, refiner with the LoRAs alone.
 
-        Merged files stay merged afterwards, for the next choice that wants the same. A refiner that is the base's own
-        file counts as none (sampling.md §10.1).
+        Merged files stay merged and patches applied afterwards, for the next choice that wants the same. A refiner that
+        is the base's own file counts as none (sampling.md §10.1).
 
         Raises:
             ModelUnavailable: a file is not installed.
@@ -144,6 +124,15 @@ class ModelStore:
         """
         path = self._catalogue.find(UPSCALERS, UPSCALER_FILE, embedded=self._catalogue.is_embedded(base))
         return self.resident(version_of(path), lambda target: Upscaler.load(path, target.device, torch.float32))
+
+    def inpaint_head(self, base: str) -> InpaintHead:
+        """What shows the checkpoint ``base`` what is to be repainted.
+
+        Raises:
+            ModelUnavailable, BadModelFile: its file is missing or cannot be used.
+        """
+        path = self._catalogue.find(INPAINT, INPAINT_HEAD, embedded=self._catalogue.is_embedded(base))
+        return self.resident(version_of(path), lambda target: InpaintHead.load(path, target.device))
 
     def resident(self, key: Hashable, load: Callable[[Target], T]) -> T:
         """Any other long-lived network: loaded by the first call with this key, kept until ``release``.
@@ -186,16 +175,26 @@ class ModelStore:
         patches = self._versions(INPAINT, choice.base_patches)
         self._make_room({base, refiner, vae})
         loaded = self._keep(base, lambda: Loaded(self._load_base(base.version.path)))
-        loaded.merge(loras + patches)
-        model = loaded.model
+        loaded.merge(loras)
+        prepared = self._patched(loaded, patches)
         if vae:
-            model = replace(model, codec=self._keep(vae, lambda: load_vae(vae.version.path, self.target.device)))
+            codec = self._keep(vae, lambda: load_vae(vae.version.path, self.target.device))
+            prepared = replace(prepared, base=replace(prepared.base, codec=codec))
         if not refiner:
-            return Prepared(model, None, None, loaded.warnings)
+            return prepared
         second = self._keep(refiner, lambda: Loaded(self._load_refiner(refiner.version.path)))
         second.merge(loras)
         interposer = None if second.model.codec is None else self.interposer()
-        return Prepared(model, second.model, interposer, loaded.warnings)
+        return replace(prepared, refiner=second.model, interposer=interposer)
+
+    def _patched(self, loaded: Loaded, patches: Files) -> Prepared:
+        """The base alone, or its twin with patches and itself as the refiner."""
+        if not patches:
+            if loaded.twin and loaded.twin.bytes > _spare_bytes(self.target.device):
+                loaded.unpatch()
+            return Prepared(loaded.model, None, None, loaded.warnings)
+        twin = loaded.patched(patches)
+        return Prepared(twin.model, replace(loaded.model, codec=None, text=None), None, twin.warnings)
 
     def _make_room(self, wanted: Set[Slot | None]) -> None:
         """Drop the models that are not wanted, before anything new is loaded."""
@@ -229,7 +228,7 @@ class ModelStore:
     def _version(self, kind: str, name: str) -> FileVersion:
         return version_of(self._catalogue.find(kind, name, embedded=self._shipped))
 
-    def _versions(self, kind: str, files: tuple[Weighted, ...]) -> tuple[tuple[FileVersion, float], ...]:
+    def _versions(self, kind: str, files: tuple[Weighted, ...]) -> Files:
         return tuple((self._version(kind, name), strength) for name, strength in files)
 
     @contextmanager
@@ -239,6 +238,9 @@ class ModelStore:
             yield
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors of the failed computation
+            for loaded in self._kept.values():
+                if isinstance(loaded, Loaded):
+                    loaded.unpatch()
             _free(self.target.device)
             raise GpuOutOfMemory("The device ran out of memory", hint="a smaller picture needs less") from error
 
@@ -270,6 +272,14 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def _spare_bytes(device: torch.device) -> float:
+    """Memory of the device that nothing holds; of the CPU any amount, as the system finds room for what lies idle."""
+    if device.type != "cuda":
+        return math.inf
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def _free(device: torch.device) -> None:

@@ -24,23 +24,38 @@ def blend_tiles(
     Tiles start every ``tile − overlap`` pixels, row by row, and are cut at the border. The feather is as wide as the
     overlap and lies on all four edges of every tile.
     """
-    feather = round(overlap * scale)
-    height, width = (round(side * scale) for side in source.shape[-2:])
-    total: Tensor | None = None
-    weights = torch.zeros(height, width, device=source.device)
-    for rows, columns in _windows(source.shape[-2], source.shape[-1], tile, overlap):
-        part = convert(source[..., rows, columns])
-        mask = torch.outer(feathered(part.shape[-2], feather), feathered(part.shape[-1], feather)).to(part)
-        if total is None:
-            total = part.new_zeros(*part.shape[:2], height, width)
-            weights = weights.to(part)
-        top, left = round(rows.start * scale), round(columns.start * scale)
-        area = (..., slice(top, top + part.shape[-2]), slice(left, left + part.shape[-1]))
-        total[area] += part * mask
-        weights[area] += mask
-    if total is None:
+    bands = blended_bands(source, tile, overlap=overlap, scale=scale, convert=convert)
+    return torch.cat([band.clone() for band in bands], dim=-2)
+
+
+def blended_bands(
+    source: Tensor, tile: Tile, *, overlap: int, scale: float, convert: Callable[[Tensor], Tensor]
+) -> Iterator[Tensor]:
+    """The rows of ``blend_tiles`` from the top: bands, each as soon as no further tile touches it.
+
+    Holds one row of tiles, in which every band is a view: it is overwritten when the next one is asked for.
+    """
+    if 0 in source.shape:
         raise ValueError(f"nothing to tile: the picture's sides are {tuple(source.shape[-2:])}")
-    return total.div_(weights)  # in place: of a large picture, every copy counts
+    feather, (height, width), step = round(overlap * scale), source.shape[-2:], tile.height - overlap
+    sums = weights = torch.zeros(0)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + tile.height, height))
+        for left in range(0, width, tile.width - overlap):
+            part = convert(source[..., rows, left : left + tile.width])
+            if sums.numel() == 0:
+                shape = round(min(tile.height, height) * scale), round(width * scale)
+                sums, weights = part.new_zeros(*part.shape[:2], *shape), part.new_zeros(shape)
+            mask = torch.outer(feathered(part.shape[-2], feather), feathered(part.shape[-1], feather)).to(part)
+            start = round(left * scale)
+            area = (..., slice(0, part.shape[-2]), slice(start, start + part.shape[-1]))
+            sums[area] += part * mask
+            weights[area] += mask
+        ready = round(min(step, height - top) * scale)
+        yield sums[..., :ready, :].div_(weights[:ready])  # in place: of a large picture, every copy counts
+        for total in (sums, weights):
+            overlapped = total[..., ready:, :].clone()
+            total.zero_()[..., : overlapped.shape[-2], :] = overlapped
 
 
 def feathered(length: int, feather: int) -> Tensor:

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
 from fooocus_engine.errors import BadModelFile, GpuOutOfMemory
-from fooocus_engine.models.tiling import Tile, blend_tiles
+from fooocus_engine.models.tiling import Tile, blended_bands
 from fooocus_engine.models.weights import assign, built, read_weights
 
 SCALE = 4
 TILE, LEAST_TILE, OVERLAP = 512, 128, 32  # pixels of the input
+WIDEST = 8192  # pixels of the input that whole tiles are taken for; wider rows of tiles would cost gigabytes
 COLOURS = 3
 CONVOLUTIONS = 5  # of a dense block
 SLOPE = 0.2  # of the leaky units
@@ -30,6 +32,9 @@ _BLOCK = re.compile(r"model\.1\.sub\.(\d+)\.RDB1\.")
 
 OnTile = Callable[[int, int], None]
 """Told after every tile: how many are done, and of how many. May raise to give up."""
+
+Bands = Iterator[NDArray[np.uint8]]
+"""Rows ``[n, width, 3]`` of a picture, from the top."""
 
 logger = logging.getLogger(__name__)
 
@@ -130,20 +135,27 @@ class Upscaler:
         assign(network, weights, file=path.name, part="upscaler", convert=lambda _, tensor: tensor.to(device, dtype))
         return cls(network, device, dtype)
 
-    def enlarge(self, image: Image.Image, on_tile: OnTile = lambda done, total: None) -> Image.Image:
+    def enlarge(
+        self,
+        image: Image.Image,
+        on_tile: OnTile = lambda done, total: None,
+        *,
+        join: Callable[[Bands], Image.Image] = lambda bands: Image.fromarray(np.concatenate([*bands])),
+    ) -> Image.Image:
         """``image`` (RGB), four times as wide and high.
 
-        Where the device runs full it begins anew with tiles of half the side, and so does the count of ``on_tile``.
+        The large picture comes in bands; ``join`` makes of them what is returned, and need not keep them all. Where the
+        device runs full everything begins anew with tiles of half the side: the count of ``on_tile``, and ``join``.
 
         Raises:
             GpuOutOfMemory: the device has no room even for the smallest tile.
         """
         # A copy: arrays of pictures are read-only, which torch warns of.
-        source = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
-        side = TILE
+        source = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)
+        side = first_tile(image.width)
         while True:
             try:
-                return _picture(self._blended(source, side, on_tile))
+                return join(self._bands(source, side, on_tile))
             except torch.OutOfMemoryError as error:
                 if side == LEAST_TILE:
                     raise GpuOutOfMemory("The device has no memory left to enlarge a picture") from error
@@ -152,19 +164,30 @@ class Upscaler:
             logger.info("no memory to enlarge so much at once; going on with tiles of %d pixels", side)
 
     @torch.no_grad()
-    def _blended(self, source: Tensor, side: int, on_tile: OnTile) -> Tensor:
+    def _bands(self, source: Tensor, side: int, on_tile: OnTile) -> Bands:
         rows, columns = (-(-length // (side - OVERLAP)) for length in source.shape[-2:])
         done = 0
 
         def convert(tile: Tensor) -> Tensor:
             nonlocal done
-            made: Tensor = self.network(tile.to(self.device, self.dtype).contiguous())
+            pixels = (tile.float() / 255).to(self.device, self.dtype)
+            # Colours side by side, as the reference has them: convolutions then sum in its order.
+            made: Tensor = self.network(pixels.contiguous(memory_format=torch.channels_last))
             result = made.float().cpu()
             done += 1
             on_tile(done, rows * columns)
             return result
 
-        return blend_tiles(source, Tile(side, side), overlap=OVERLAP, scale=float(SCALE), convert=convert)
+        for band in blended_bands(source, Tile(side, side), overlap=OVERLAP, scale=float(SCALE), convert=convert):
+            yield _pixels(band)
+
+
+def first_tile(width: int) -> int:
+    """Side of the tiles that a picture of that width is begun with: a row of them holds a bounded number of pixels."""
+    side = TILE
+    while side > LEAST_TILE and side * width > TILE * WIDEST:
+        side //= 2
+    return side
 
 
 def _sizes(weights: Mapping[str, Tensor], file: str) -> tuple[int, int, int]:
@@ -184,7 +207,7 @@ def _leaky() -> nn.LeakyReLU:
     return nn.LeakyReLU(SLOPE, inplace=True)
 
 
-def _picture(image: Tensor) -> Image.Image:
-    """``image [1, 3, H, W]`` in 0..1 as a picture, cut off and not rounded; overwrites it to save its memory."""
-    pixels = image[0].clamp_(0, 1).mul_(255).to(torch.uint8)
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+def _pixels(band: Tensor) -> NDArray[np.uint8]:
+    """``band [1, 3, n, W]`` in 0..1 as bytes, cut off and not rounded; overwrites it to save its memory."""
+    pixels: NDArray[np.uint8] = band[0].clamp_(0, 1).mul_(255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    return pixels

@@ -21,6 +21,7 @@ from fooocus_engine.errors import BadImage, UnknownName
 log = logging.getLogger(__name__)
 
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
+LONGEST_SIDES = {"image/png": 2**31 - 1, "image/jpeg": 65_500, "image/webp": 16_383}  # pixels; what encoders take
 SCHEMES = ("fooocus", "a1111")
 WRITTEN_BY = f"Fooocus Engine v{__version__}"
 """The version text that is written beside the metadata."""
@@ -51,6 +52,15 @@ def media_type(extension: str) -> str:
         return MEDIA_TYPES[extension.lower()]
     except KeyError:
         raise UnknownName("save extension", extension, MEDIA_TYPES, ("body", "save_extension")) from None
+
+
+def longest_side(extension: str) -> int:
+    """Pixels that a side of a picture in that format can have.
+
+    Raises:
+        UnknownName: no such extension.
+    """
+    return LONGEST_SIDES[media_type(extension)]
 
 
 def encode(image: Image.Image, extension: str, embedded: Embedded | None = None) -> bytes:

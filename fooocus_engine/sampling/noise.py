@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from numpy.random import SeedSequence
@@ -14,6 +15,7 @@ from torch import Tensor
 
 DECIMALS = 6  # sigmas closer than this are one point of a Brownian path (sampling.md §5.2)
 SEED_POOL = 24
+KEPT_SEEDS = 2**63 - 1  # the noise of known pixels starts its seeds anew from here (sampling.md §9)
 KEPT_SPLITS = 64  # more than the two root-to-leaf paths that neighbouring queries share
 Shape = tuple[int, ...]
 
@@ -37,6 +39,12 @@ class ImageNoise:
     def between(self, sigma: float, sigma_next: float) -> Tensor:
         """Unit noise that belongs to the way from one sigma to another; overlapping ways share noise."""
         return self._brownian.between(sigma, sigma_next)
+
+
+def known_noise(seed: int, shape: Shape, device: torch.device) -> Callable[[], Tensor]:
+    """Fresh unit noise at every call, for the pixels that are kept in one run of the solver with that seed (§9)."""
+    generator = torch.Generator().manual_seed((seed + 1) % KEPT_SEEDS)
+    return lambda: torch.randn(shape, generator=generator).to(device)
 
 
 class BrownianTree:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fooocus_engine.errors import EngineError
 from fooocus_engine.sampling.guidance import Guidance, needs_negative
+from fooocus_engine.sampling.masking import KeepKnownPixels
 from fooocus_engine.sampling.model_sampling import (
     LatentFormat,
     ModelSampling,
@@ -22,7 +23,7 @@ from fooocus_engine.sampling.model_sampling import (
     latent_format,
     model_sampling,
 )
-from fooocus_engine.sampling.noise import BrownianTree, ImageNoise
+from fooocus_engine.sampling.noise import BrownianTree, ImageNoise, known_noise
 from fooocus_engine.sampling.refiner import (
     SECOND_PASS_NOISE,
     Method,
@@ -34,7 +35,7 @@ from fooocus_engine.sampling.refiner import (
 )
 from fooocus_engine.sampling.schedules import named_sigmas, sampler_sigmas, truncated
 from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
-from fooocus_engine.sampling.solvers import solver
+from fooocus_engine.sampling.solvers import IGNORE_KNOWN_PIXELS, solver
 from fooocus_engine.sampling.solvers.protocol import Denoiser
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser
 from fooocus_engine.types import Canvas, OnStep, Step
@@ -111,6 +112,8 @@ class _Run:
         self._start = self._start.to(self._device, torch.float32)
         self._shape = tuple(self._start.shape)
         self._tree = BrownianTree(seed, self._shape, self._device, self._brownian_range())
+        self._run_seed = seed
+        """Of the run of the solver that comes next."""
         self._noise = ImageNoise(seed, self._shape, self._device, self._tree)
         self.first: Tensor | None = None
         """The first of two passes' latent, once it is there."""
@@ -163,7 +166,8 @@ class _Run:
         sigmas = self._named_sigmas(refiner)[settings.switch :] * SECOND_PASS_NOISE
         if len(sigmas) < 2:
             return latent
-        self._noise = ImageNoise(self._seed + 1, self._shape, self._device, self._tree)
+        self._run_seed = self._seed + 1
+        self._noise = ImageNoise(self._run_seed, self._shape, self._device, self._tree)
         noise = recentred(self._noise.start(), memory.last)
         x = noise * float(sigmas[0]) + self._format(refiner).into_model(latent)
         on_step = self._report(refiner, settings.switch)
@@ -183,13 +187,25 @@ class _Run:
         settings = self._settings
         solve = solver(settings.sampler, self._tables(stage))
         try:
-            x = solve(denoise, x, sigmas, noise=self._noise, on_step=on_step)
+            x = solve(self._keeping(stage, denoise), x, sigmas, noise=self._noise, on_step=on_step)
         except ZeroDivisionError as error:  # a long schedule on a short table repeats noise levels
             raise EngineError(
                 f"sampler {settings.sampler} cannot run scheduler {settings.scheduler} with {settings.steps} steps at "
                 f"strength {settings.denoise}: noise levels repeat"
             ) from error
         return self._format(stage).out_of_model(x)
+
+    def _keeping(self, stage: Stage, denoise: Denoiser) -> Denoiser:
+        """``denoise``; of a picture painted in part, the same around what is kept. Each run has its own noise."""
+        known = self._recipe.canvas.known
+        if known is None or self._settings.sampler in IGNORE_KNOWN_PIXELS:
+            return denoise
+        latent = known.for_refiner if has_own_latents(stage.model.family) else known.latent
+        if latent is None:
+            raise ValueError(f"a model of family {stage.model.family} needs the known picture in its own latent space")
+        latent, mask = (tensor.to(self._device, torch.float32) for tensor in (latent, known.mask))
+        draw = known_noise(self._run_seed, self._shape, self._device)
+        return KeepKnownPixels(denoise, self._format(stage).into_model(latent), mask, draw)
 
     def _unet(self, stage: Stage) -> UNetDenoiser:
         return UNetDenoiser(stage, self._tables(stage), with_negative=needs_negative(self._recipe.guidance.cfg))

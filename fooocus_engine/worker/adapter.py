@@ -105,12 +105,8 @@ class Adapter:
         interval = max(settings.preview_interval_s, settings.progress_interval_s)
         wanted = progress is not None and settings.preview
         sink = progress.sink if progress is not None else _unheard
-        return Job(
-            str(delivered["id"]),
-            sink,
-            preview_interval_s=interval if wanted else None,
-            s3_config=delivered.get("s3Config"),
-        )
+        previews = interval if wanted else None
+        return Job(str(delivered["id"]), sink, preview_interval_s=previews, s3_config=delivered.get("s3Config"))
 
     async def _work(self, job: Job, progress: ProgressSender | None, given: Any) -> Any:
         reply = await asyncio.get_running_loop().run_in_executor(self._threads, self._reply, given, job)

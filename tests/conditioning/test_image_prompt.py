@@ -52,6 +52,12 @@ def test_a_picture_is_pressed_into_a_square_and_nothing_is_cut_off():
     assert left[0, 0] > right[0, 0]
 
 
+def test_rows_are_resampled_before_columns():
+    tall = Image.fromarray(np.random.default_rng(0).integers(0, 2, (300, 90, 3), np.uint8) * 255)
+    rows = tall.resize((224, 300), Image.Resampling.LANCZOS)
+    assert torch.equal(pixels(tall, 224), pixels(rows.resize((224, 224), Image.Resampling.LANCZOS), 224))
+
+
 def test_a_picture_of_the_right_size_is_not_resampled():
     image = noise(224, 224)
     back = pixels(image, 224)[0] * torch.tensor([0.26862954, 0.26130258, 0.27577711])[:, None, None]

@@ -4,17 +4,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from fooocus_engine.endpoints.dialects import Canonical, canonical
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import InvalidRequest, Problem
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.prompts.styles import load_styles
 from fooocus_engine.prompts.wildcards import WildcardFiles
 from fooocus_engine.prompts.workload import Words
 from fooocus_engine.settings import Settings
+from fooocus_engine.types import Sources
 
 STYLES = (
     "Fooocus V2", "Random Style", "Fooocus Enhance", "Fooocus Semi Realistic", "Fooocus Sharp", "Fooocus Masterpiece",
@@ -74,3 +78,21 @@ def places(fields: dict[str, Any]) -> list[tuple[str | int, ...]]:
     found = problems(fields)
     assert all(problem.loc[0] == "body" for problem in found)
     return [problem.loc[1:] for problem in found]
+
+
+def uov_asked(fields: dict[str, Any], limits: Settings | None = None) -> UpscaleVaryRequest:
+    """The request to vary or enlarge a picture that ``fields`` in any dialect mean; its picture is not looked at."""
+    return validate_generation(
+        canonical({"endpoint": "image-upscale-vary", **fields}).fields,
+        UpscaleVaryRequest,
+        default_preset=preset_named("default"),
+        styles=STYLES,
+        limits=limits or Settings(),
+    )
+
+
+def uov_plan(catalogue: Catalogue, size: tuple[int, int], method: str, **fields: Any) -> GenerationPlan:
+    """What varying or enlarging a picture of ``size`` comes down to."""
+    given = {"image_seed": 5, "style_selections": [], "input_image": "taken in", "uov_method": method, **fields}
+    sources = Sources(Image.new("1", size))  # one bit a pixel: only its size is looked at
+    return plan_generation(uov_asked(given), catalogue, WORDS, max_loras=5, sources=sources)

@@ -5,7 +5,16 @@ import pytest
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY, Body, served_endpoint
 from fooocus_engine.errors import ModelUnavailable, UnknownName, reply_fields
 
-SERVED = {"text-to-image", "styles", "all-models", "refresh-models", "clean-vram", "ping"}
+SERVED = {
+    "text-to-image",
+    "image-upscale-vary",
+    "image-inpaint-outpaint",
+    "styles",
+    "all-models",
+    "refresh-models",
+    "clean-vram",
+    "ping",
+}
 JOB_TYPES = {
     "text-to-image": "Text to Image",
     "text-to-image-with-ip": "Text to Image",

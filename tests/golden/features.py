@@ -14,6 +14,7 @@ from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.freeu import freeu
 from fooocus_engine.models.image_attention import ImagePrompt
+from fooocus_engine.models.inpaint_patch import head_added
 from fooocus_engine.models.lora import modules
 from fooocus_engine.sampling.guidance import guided
 from fooocus_engine.sampling.model_sampling import discrete_sampling
@@ -55,6 +56,8 @@ def replay(record: Record, workbench: Workbench) -> float | None:
                 return step_error(record, model, workbench)
         case "control":
             return controlled_step(record, workbench)
+        case "inpaint_head":
+            return headed_step(record, workbench)
         case "ip" if record.id == "ip/tokens":
             return max(token_errors(record, workbench))
         case "ip":
@@ -120,6 +123,16 @@ def merged(record: Record, workbench: Workbench) -> float:
         return max(step_error(record, model, workbench), *merged_errors(record, model))
     finally:
         workbench.prepared()
+
+
+def headed_step(record: Record, workbench: Workbench) -> float:
+    """The head's feature, and one guided step with it."""
+    model = workbench.prepared().base
+    scaled = record.input("latent") * model.latent_scale
+    feature = workbench.resources.store.inpaint_head(BASE).feature(record.input("mask"), scaled)
+    with head_added(model.unet, feature):
+        step = step_error(record, model, workbench)
+    return max(step, tensor_error(feature, record.output("head_feature"), **allowed(record)))
 
 
 def listed(workbench: Workbench, kind: str) -> list[str]:

@@ -22,11 +22,10 @@ PICTURES = {"ip": "image", "face": "image2_224"}  # which picture of the record 
 KINDS = {"ImagePrompt": "ip", "FaceSwap": "face"}
 
 
-def only_image_prompts(settings: Mapping[str, Any]) -> bool:
-    """Whether a request's pictures are image prompts, and faces that are not to be cut out, and nothing else."""
-    kinds = {kind for _, _, _, kind in settings.get("cn", [])}
-    others = any(settings.get(name) for name in ("uov_image", "inpaint_image"))
-    return bool(kinds) and kinds <= set(KINDS) and not others and ("FaceSwap" not in kinds or settings["skip_cn"])
+def all_can_be_made(settings: Mapping[str, Any]) -> bool:
+    """Whether a request's control images are image prompts, and faces that are not to be cut out, or none at all."""
+    kinds = {kind for _, _, _, kind in settings["cn"]}
+    return kinds <= set(KINDS) and ("FaceSwap" not in kinds or settings["skip_cn"])
 
 
 def requested_prompts(record: Record, workbench: Workbench, unet: UNet2DConditionModel) -> tuple[ImagePrompt, ...]:

@@ -15,36 +15,43 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fooocus_engine.endpoints.generate.contract import validate_generation
+from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
+from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
 from fooocus_engine.endpoints.generate.facts import image_facts
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Upscale
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import model_hashes
 from fooocus_engine.endpoints.generate.render import (
+    Groundwork,
     Steered,
     decoded,
     encode_all,
     expand_all,
     freeu_of,
     recipe,
+    shown_to,
 )
+from fooocus_engine.endpoints.generate.repainting import repaint_groundwork
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.jobs.job import Job
-from fooocus_engine.models.store import Prepared
-from fooocus_engine.output.metadata import embedded_text, log_rows
+from fooocus_engine.output.metadata import FAST_UPSCALE_ROWS, embedded_text, log_rows
 from fooocus_engine.sampling.model_sampling import discrete_sampling
 from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
-from fooocus_engine.types import Step
-from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, tensor_error
-from tests.golden.image_prompts import only_image_prompts, requested_prompts
+from fooocus_engine.types import Canvas, Sources, Step
+from tests.golden import repaints
+from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, psnr, tensor_error
+from tests.golden.image_prompts import all_can_be_made, requested_prompts
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
 
 VERSION = "Fooocus v2.5.5"
 SIGMAS = 2e-6  # allowed for noise levels, absolute and relative, as in group A
+LEAST_PSNR = 45  # decibels
 TEXTS = 1e-4  # allowed for conditioning, absolute and relative
 FIELDS = {  # request field of the recordings → field of the API
     "prompt": "prompt",
@@ -62,6 +69,7 @@ FIELDS = {  # request field of the recordings → field of the API
     "read_wildcards_in_order": "read_wildcards_in_order",
     "save_meta": "save_meta",
     "meta_scheme": "meta_scheme",
+    **repaints.FIELDS,
 }
 ADVANCED = {
     "disable_preview": "disable_preview",
@@ -78,53 +86,102 @@ ADVANCED = {
     "ow_switch": "overwrite_switch",
     "ow_width": "overwrite_width",
     "ow_height": "overwrite_height",
+    "ow_vary": "overwrite_vary_strength",
+    "ow_upscale": "overwrite_upscale_strength",
     "refiner_swap": "refiner_swap_method",
     "freeu": "freeu_enabled",
     "freeu_b1": "freeu_b1",
     "freeu_b2": "freeu_b2",
     "freeu_s1": "freeu_s1",
     "freeu_s2": "freeu_s2",
+    **repaints.ADVANCED,
 }
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; of those with pictures as input, image prompts alone are supported."""
+    """Largest error of a record of the groups H; none yet for those that enhance or take controls."""
     settings = record.group.defaults | record.settings
-    if (settings.get("input_image") and not only_image_prompts(settings)) or settings.get("enh"):
+    if settings["enh"] or not all_can_be_made(settings):
         return None
-    plan = planned(settings, workbench)
+    request = asked(record, settings, workbench)
+    sources = sources_of(record, request)
+    plan = planned(request, workbench, sources)
     with torch.inference_mode():
-        return max(errors(record, plan, workbench))
+        if isinstance(plan.goal, Enlarge):
+            return max(enlargement_errors(record, plan, sources, workbench))
+        return max(errors(record, plan, sources, workbench))
 
 
-def planned(settings: dict[str, Any], workbench: Workbench) -> GenerationPlan:
-    resources = workbench.resources
+def model_of(record: Record, settings: dict[str, Any]) -> type[GenerateRequest]:
+    """What a request is one of here, by its pictures."""
+    if not settings["input_image"]:
+        return GenerateRequest
+    if settings["uov_image"] is not None and settings["uov_method"] != "Disabled":
+        return UpscaleVaryRequest
+    return InpaintRequest if repaints.repaints(record, settings) else GenerateRequest
+
+
+def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
+    """The record's settings as a request."""
     installed = set(workbench.known_loras)
     fields: dict[str, Any] = {ours: settings[theirs] for theirs, ours in FIELDS.items() if theirs in settings}
     fields.setdefault("save_meta", False)
     # The reference passes over LoRA files that are not there.
     fields["loras"] = [[name, weight] for name, weight in settings["loras"] if name in installed]
     fields["advanced_params"] = {ours: settings[theirs] for theirs, ours in ADVANCED.items() if theirs in settings}
-    request = validate_generation(
+    model = model_of(record, settings)
+    if model is not GenerateRequest:
+        fields["input_image"] = "taken in"
+    if model is UpscaleVaryRequest:
+        fields["uov_method"] = settings["uov_method"]
+    return validate_generation(
         fields,
+        model,
         default_preset=preset_named("default"),
         styles=workbench.words.styles.legal_names(),
-        limits=resources.settings,
+        limits=workbench.resources.settings,
     )
-    return plan_generation(request, resources.catalogue, workbench.words, max_loras=resources.settings.max_loras)
 
 
-def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterator[float]:
-    resources, job = workbench.resources, Job("replay", lambda event: None)
+def sources_of(record: Record, request: GenerateRequest) -> Sources:
+    """The record's pictures, ready to be worked on."""
+    match request:
+        case UpscaleVaryRequest():
+            return Sources(repaints.read(record, "uov"))
+        case InpaintRequest():
+            return repaints.sources_of(record, request)
+        case _:
+            return Sources()
+
+
+def planned(request: GenerateRequest, workbench: Workbench, sources: Sources) -> GenerationPlan:
+    resources = workbench.resources
+    most = resources.settings.max_loras
+    return plan_generation(request, resources.catalogue, workbench.words, max_loras=most, sources=sources)
+
+
+def silent() -> Job:
+    return Job("replay", lambda event: None)
+
+
+def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Workbench) -> Iterator[float]:
+    resources, job = workbench.resources, silent()
     with resources.store.prepared(plan.models) as prepared:
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
         steered = encode_all(plan, expansions, text_conditioner(plan, prepared.base, resources), job)
         yield from word_errors(record, plan, steered, workbench)
+        networks = repaints.Networks(resources.store, plan.models.base)
+        if isinstance(plan.goal, Inpaint):
+            ground = repaint_groundwork(plan, sources, prepared, networks, job)
+            yield from repaints.region_errors(record, plan, sources, ground, networks)
+        else:
+            ground = Groundwork(canvas_of(plan, sources, prepared, networks.upscaler, job))
+        yield from canvas_errors(record, ground.canvas)
         prompts, call = requested_prompts(record, workbench, prepared.base.unet), 0
-        with freeu_of(prepared.base.unet, plan.guidance.freeu):
+        with freeu_of(prepared.base.unet, plan.guidance.freeu), shown_to(prepared.base.unet, ground.shown):
             for index, words in enumerate(steered):
                 steps: list[Step] = []
-                asked = recipe(plan, words, prepared)
+                asked = recipe(plan, words, prepared, ground.canvas)
                 asked = replace(asked, base=replace(asked.base, image_prompts=prompts))
                 sampled = sample(asked, seed=words.task.seed, on_step=steps.append)
                 latents = passes(sampled)
@@ -133,7 +190,22 @@ def errors(record: Record, plan: GenerationPlan, workbench: Workbench) -> Iterat
                     call += 1
                 yield from trace_errors(record, steps)
                 yield from second_pass_errors(record, plan, call - 1)
-                yield from picture_errors(record, sampled, index, prepared)
+                picture = ground.finish(decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale)))
+                yield from picture_errors(record, np.array(picture), index)
+
+
+def enlargement_errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Workbench) -> Iterator[float]:
+    """Of a picture that goes through the upscaler alone."""
+    upscaler = workbench.resources.store.upscaler(plan.models.base)
+    yield exact([[list(row) for row in FAST_UPSCALE_ROWS]], record.data["log"])
+    yield from picture_errors(record, np.array(enlarged(plan, sources, lambda: upscaler, silent())), 0)
+
+
+def canvas_errors(record: Record, canvas: Canvas) -> Iterator[float]:
+    """The latent that sampling starts from, where one is recorded."""
+    if (name := "initial_latent_stride2") in record.outputs:
+        assert canvas.start is not None
+        yield tensor_error(canvas.start[..., ::2, ::2], record.output(name), **latent_tolerance(record))
 
 
 def passes(sampled: Sampled) -> list[Tensor]:
@@ -153,6 +225,7 @@ def word_errors(record: Record, plan: GenerationPlan, steered: list[Steered], wo
     called = data["process_diffusion"][0]
     yield exact((called["width"], called["height"]), plan.size)
     yield exact((called["steps"], called["switch"]), (plan.sampling.steps, plan.sampling.switch))
+    yield exact((called["denoise"], called["tiled"]), (plan.sampling.denoise, isinstance(plan.goal, Upscale)))
     for index, words in enumerate(steered):
         for side, text in (("positive", words.positive), ("negative", words.negative)):
             found = {f"{side}_pooled_{index}": text.pooled}
@@ -190,18 +263,25 @@ def latent_tolerance(record: Record) -> dict[str, float]:
     return {"absolute": tolerance["latent_abs"], "relative": tolerance["latent_rel"]}
 
 
-def picture_errors(record: Record, sampled: Sampled, index: int, prepared: Prepared) -> Iterator[float]:
-    picture = np.array(decoded(sampled, prepared))
+def picture_errors(record: Record, picture: np.ndarray[Any, Any], index: int) -> Iterator[float]:
     levels = record.group.tolerance["image_uint8_max"]
     for name in record.png:
-        if name == f"image{index}":
-            yield picture_error(picture, record.picture(name), levels=levels)
-        elif crop := re.fullmatch(rf"image{index}_crop_(\d+)_(\d+)_(\d+)", name):
-            top, left, side = map(int, crop.groups())
-            yield picture_error(picture[top : top + side, left : left + side], record.picture(name), levels=levels)
+        if name == f"image{index}" or name.startswith(f"image{index}_crop"):
+            made, expected_picture = part(picture, name), record.picture(name)
+            yield picture_error(made, expected_picture, levels=levels)
+            yield LEAST_PSNR / psnr(made, expected_picture)
     for name in record.outputs:
         if block := re.fullmatch(rf"image{index}_blockmean(\d+)", name):
             pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
             means = F.avg_pool2d(pixels, int(block[1])).permute(0, 2, 3, 1)
             expected = record.output(name)
             yield tensor_error(means.reshape(expected.shape), expected, absolute=BLOCK_LEVELS)
+
+
+def part(picture: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """What is recorded of ``picture`` under ``name``: all of it, or a square that the name tells."""
+    crop = re.fullmatch(r"image\d+_crop_(\d+)_(\d+)_(\d+)", name)
+    if crop is None:
+        return picture
+    top, left, side = map(int, crop.groups())
+    return picture[top : top + side, left : left + side]

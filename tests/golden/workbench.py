@@ -34,6 +34,7 @@ FOLDERS = {  # folder of the recordings' tiny models → models folder
 ADAPTERS = {
     "xlvaeapp.pth": "vae_approx",
     "fooocus_upscaler_s409985e5.bin": "upscale_models",
+    "fooocus_inpaint_head.pth": "inpaint",
     "inpaint.fooocus.patch": "inpaint",
     "inpaint_v25.fooocus.patch": "inpaint",
     "inpaint_v26.fooocus.patch": "inpaint",

@@ -212,3 +212,35 @@ def test_a_picture_may_be_told_ready_from_another_thread_one_event_at_a_time():
     for thread in threads:
         thread.join()
     assert overlapping == []
+
+
+def test_tiles_of_a_job_that_only_enlarges_fill_the_percentage():
+    listener = Listener()
+    job = listener.job()
+    job.stage(Phase.IMAGE_PROCESSING)
+    job.stage(Phase.UPSCALING, (200, 152))
+    for done in range(1, 5):
+        job.tile(done, 4, alone=True)
+    assert listener.events[1] == Stage(3, "Upscaling image from (200, 152) ...")
+    assert listener.percents == [2, 3, 27, 51, 75, 99]
+    assert listener.events[-1].text == "Upscaling image, tile 4/4 ..."
+
+
+def test_tiles_before_sampling_leave_the_percentage_to_the_phases():
+    listener = Listener()
+    job = listener.job()
+    for phase in (Phase.LOADING_MODELS, Phase.IMAGE_PROCESSING):
+        job.stage(phase)
+    job.stage(Phase.UPSCALING, (200, 152))
+    for done in (1, 2):
+        job.tile(done, 2, alone=False)
+    job.stage(Phase.ENCODING_UPSCALED)
+    assert listener.percents == [2, 3, 4, 4, 4, 5]
+
+
+def test_a_job_can_be_given_up_between_two_tiles():
+    job = Listener().job()
+    job.tile(1, 3, alone=True)
+    job.cancel()
+    with pytest.raises(JobCanceled):
+        job.tile(2, 3, alone=True)

@@ -26,7 +26,7 @@ def channels_first(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class SmallDevice:
-    """An autoencoder of means and copies, whose decoder has no memory for more than ``limit`` latent pixels."""
+    """An autoencoder of means and copies that has no memory for more than ``limit`` latent pixels at once."""
 
     device, dtype = torch.device("cpu"), torch.float32
 
@@ -40,6 +40,8 @@ class SmallDevice:
         return moments
 
     def encoder(self, x):
+        if x.shape[-1] * x.shape[-2] > 64 * self.limit:
+            raise torch.OutOfMemoryError("out of memory")
         return F.avg_pool2d(x, 8)[:, [0, 1, 2, 0, 1, 2, 0, 1]]
 
     def decoder(self, z):
@@ -103,6 +105,13 @@ def test_a_device_without_memory_for_a_tile_is_told():
         LatentCodec(SmallDevice(16)).decode(torch.zeros(1, 4, 8, 8))
 
 
+def test_an_image_too_large_for_the_device_is_encoded_in_tiles():
+    image = F.interpolate(torch.rand(1, 3, 8, 70, generator=torch.Generator().manual_seed(0)), scale_factor=64)
+    whole = LatentCodec(SmallDevice(100_000)).encode(image, draw=no_noise)
+    tiled = LatentCodec(SmallDevice(64 * 64)).encode(image, draw=no_noise)
+    torch.testing.assert_close(tiled, whole)
+
+
 def test_encoding_does_not_depend_on_the_memory_layout_of_the_image():
     image = torch.full((1, 3, 32, 32), 0.5)
     codec = tiny_model().codec
@@ -125,7 +134,7 @@ def test_every_tile_draws_its_own_noise_row_by_row():
         shapes.append(tuple(shape[-2:]))
         return torch.zeros(shape)
 
-    LatentCodec(SmallDevice(0)).encode_tiled(torch.zeros(1, 3, 264, 520), draw=draw)
+    LatentCodec(SmallDevice(10_000)).encode_tiled(torch.zeros(1, 3, 264, 520), draw=draw)
     # 512×512 from 0 and 448; 1024×256 from 0 and 192 downwards; 256×1024 from 0, 192, 384 rightwards
     assert shapes == [(33, 64), (33, 9), (32, 65), (9, 65), (33, 32), (33, 32), (33, 17)]
 

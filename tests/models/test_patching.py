@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fooocus_engine.models.patching import apply_changes, patched
+from fooocus_engine.models.patching import apply_changes, patched, patched_twin
 
 
 def network() -> nn.Sequential:
@@ -114,3 +114,40 @@ def test_originals_do_not_take_device_memory():
     with patched(module, {"weight": lambda w: w + 1}):
         assert torch.cuda.memory_allocated() <= held
     assert same(state(module), before)
+
+
+def test_a_twin_has_the_change_and_shares_the_rest():
+    module = network()
+    before = state(module)
+    twin = patched_twin(module, {"0.weight": lambda w: w + 0.1}, {})
+    assert torch.equal(twin[0].weight, before["0.weight"] + 0.1)
+    assert twin[1].weight is module[1].weight and twin[0].bias is module[0].bias
+    assert same(state(module), before)
+
+
+def test_a_twin_starts_from_what_is_given_as_pristine():
+    module = network()
+    twin = patched_twin(module, {"0.weight": lambda w: w + 1}, {"0.weight": torch.zeros(4, 3)})
+    assert torch.equal(twin[0].weight, torch.ones(4, 3))
+
+
+def test_a_twin_keeps_the_memory_layout():
+    module = network().to(memory_format=torch.channels_last)
+    twin = patched_twin(module, {"1.weight": lambda w: (w + 1).contiguous()}, {})
+    assert twin[1].weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_twin_of_an_unknown_name_or_another_shape_is_refused():
+    module = network()
+    with pytest.raises(KeyError, match="nowhere"):
+        patched_twin(module, {"nowhere": lambda w: w}, {})
+    with pytest.raises(ValueError, match=r"0\.bias"):
+        patched_twin(module, {"0.bias": lambda w: w.sum()}, {})
+
+
+def test_originals_of_what_is_changed_can_be_read_meanwhile():
+    module = network()
+    before = state(module)
+    with apply_changes(module, {"0.weight": lambda w: w + 0.1}) as borrowed:
+        assert borrowed.originals.keys() == {"0.weight"}
+        assert torch.equal(borrowed.originals["0.weight"], before["0.weight"])

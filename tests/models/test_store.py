@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,42 @@ def test_the_refiner_gets_the_loras_but_not_the_base_patches(store):
     (with_loras,) = states(store, ModelChoice(BASE.base, loras=(KOHYA,)))
     assert all(torch.equal(refiner_unet[name], with_loras[name]) for name in refiner_unet)
     assert not all(torch.equal(refiner_unet[name], base_unet[name]) for name in refiner_unet)
+
+
+def test_a_patched_base_without_a_refiner_is_refined_by_itself_without_the_patch(store):
+    with store.prepared(ModelChoice(BASE.base, loras=(KOHYA,), base_patches=(PATCH,))) as prepared:
+        twin, plain = prepared.base, prepared.refiner
+        assert plain.text is None and plain.codec is None and prepared.interposer is None
+        assert plain.unet is not twin.unet and twin.text is not None
+    with store.prepared(ModelChoice(BASE.base, loras=(KOHYA,))) as prepared:
+        assert prepared.base.unet is plain.unet
+        assert prepared.refiner is None
+
+
+def test_a_patch_stays_applied_beside_jobs_without_it(store):
+    patched = ModelChoice(BASE.base, base_patches=(PATCH,))
+    with store.prepared(patched) as prepared:
+        twin = prepared.base.unet
+    with store.prepared(BASE):
+        pass
+    with store.prepared(patched) as prepared:
+        assert prepared.base.unet is twin
+    with store.prepared(ModelChoice(BASE.base, vae="sharp.safetensors", base_patches=(PATCH,))) as prepared:
+        assert prepared.base.unet is twin
+    with store.prepared(ModelChoice(BASE.base, loras=(KOHYA,))):
+        pass
+    with store.prepared(patched) as prepared:
+        assert prepared.base.unet is not twin
+
+
+def test_a_full_device_lets_go_of_what_is_patched(store):
+    patched = ModelChoice(BASE.base, base_patches=(PATCH,))
+    with store.prepared(patched) as prepared:
+        twin = weakref.ref(prepared.base.unet)
+    del prepared
+    with pytest.raises(GpuOutOfMemory), store.prepared(BASE):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    assert twin() is None
 
 
 def test_the_bases_own_name_is_no_refiner(store):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fooocus_engine.models.tiling import Tile, blend_tiles, feathered
+from fooocus_engine.models.tiling import Tile, blend_tiles, blended_bands, feathered
 
 
 @pytest.mark.parametrize("size", [(40, 56), (64, 64), (17, 90), (8, 8)])
@@ -11,6 +11,21 @@ def test_tiles_of_the_identity_give_the_picture_back(size):
     picture = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1))
     blended = blend_tiles(picture, Tile(32, 24), overlap=8, scale=1.0, convert=lambda tile: tile)
     torch.testing.assert_close(blended, picture)
+
+
+def test_bands_are_the_rows_of_the_whole_and_each_comes_before_the_next_tiles_are_made():
+    picture, made = torch.rand(1, 3, 50, 40, generator=torch.Generator().manual_seed(1)), []
+
+    def convert(tile):
+        made.append(tile)
+        return tile
+
+    told = []
+    for band in blended_bands(picture, Tile(32, 24), overlap=8, scale=1.0, convert=convert):
+        told.append((len(made), band.clone()))
+    assert [(tiles, band.shape[-2]) for tiles, band in told] == [(2, 16), (4, 16), (6, 16), (8, 2)]
+    whole = blend_tiles(picture, Tile(32, 24), overlap=8, scale=1.0, convert=convert)
+    assert torch.equal(torch.cat([band for _, band in told], dim=-2), whole)
 
 
 @pytest.mark.parametrize("scale", [8.0, 0.125])

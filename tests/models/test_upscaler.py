@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from fooocus_engine.errors import BadModelFile, GpuOutOfMemory, ModelUnavailable
 from fooocus_engine.models.catalogue import EMBEDDED, UPSCALERS
 from fooocus_engine.models.store import UPSCALER_FILE
-from fooocus_engine.models.upscaler import Upscaler, UpscalerNetwork
+from fooocus_engine.models.upscaler import Upscaler, UpscalerNetwork, first_tile
 from tests.golden.compare import picture_error
 from tests.golden.records import OWN_RECORDS
 from tests.models.tiny import CPU, group
@@ -135,6 +135,37 @@ def test_tiles_overlap_by_32_pixels_and_are_cut_at_the_border():
     assert made.size == (4000, 2000)
     # starts: 0 and 480 downwards; 0, 480 and 960 rightwards
     assert upscaler.network.tiles == [(500, 512), (500, 512), (500, 40), (20, 512), (20, 512), (20, 40)]
+
+
+def test_the_bands_of_a_picture_can_be_joined_to_something_else():
+    heights = []
+
+    def join(bands):
+        heights.extend(band.shape for band in bands)
+        return Image.new("RGB", (1, 1))
+
+    assert repeating().enlarge(PICTURE.resize((50, 1000)), join=join).size == (1, 1)
+    assert heights == [(1920, 200, 3), (1920, 200, 3), (160, 200, 3)]
+
+
+def test_joining_begins_anew_where_memory_is_short():
+    joined = []
+
+    def join(bands):
+        joined.append([])
+        for band in bands:
+            joined[-1].append(len(band))
+        return Image.new("RGB", (1, 1))
+
+    repeating(limit=300).enlarge(PICTURE.resize((20, 500)), join=join)
+    assert joined == [[], [896, 896, 208]]
+
+
+@pytest.mark.parametrize(
+    ("width", "side"), [(8, 512), (8192, 512), (8193, 256), (16384, 256), (16385, 128), (65535, 128)]
+)
+def test_a_wide_picture_is_begun_with_smaller_tiles(width, side):
+    assert first_tile(width) == side
 
 
 def test_every_tile_is_told():

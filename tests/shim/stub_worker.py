@@ -24,6 +24,8 @@ from fooocus_engine.settings import Settings
 MODELS = {"model_filenames": ["juggernautXL_v8Rundiffusion.safetensors"], "lora_filenames": ["a.safetensors"]}
 ANSWERS: dict[str, Any] = {
     "all-models": MODELS, "refresh-models": MODELS, "clean-vram": {"message": "ok"}, "ping": {"message": "pong"},
+    "describe-image": {"describe": "a bear"}, "generate-mask": {"mask": "iVBORw0KGgo="},
+    "read-metadata": {"scheme": "fooocus", "request": {"prompt": "a boat"}},
 }  # fmt: skip
 
 
@@ -32,12 +34,14 @@ def worker(job_id: str, given: dict[str, Any]) -> dict[str, Any]:
     try:
         name, fields, _ = canonical(given)
         row = served_endpoint(name)
+        model = row.request
+        assert model is not None
         if row.job_type is None:
-            assert row.request is not None
-            validated(row.request, fields)
+            validated(model, fields)
             return dict(ANSWERS[name])
+        assert issubclass(model, GenerateRequest)
         request = validate_generation(
-            fields, default_preset=preset_named("default"), styles=_styles(), limits=Settings()
+            fields, model, default_preset=preset_named("default"), styles=_styles(), limits=Settings()
         )
         return _generated(job_id, row.job_type, with_seed(request))
     except EngineError as error:

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from tests.shim.live import live
+from tests.shim.replay import NO_ENGINE
 from tests.shim.stub_worker import MODELS
 
 ALL, REFRESH = "/v1/engines/all-models", "/v1/engines/refresh-models"
@@ -119,17 +120,9 @@ def test_styles_ask_nobody(door):
     assert door.stub.calls == []
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/tools/describe-image", "/v1/tools/generate_mask", "/v1/tools/generate-mask", "/v1/tools/read-metadata",
-        "/v2/generation/text-to-image-with-ip", "/v1/generation/image-upscale-vary", "/v2/generation/image-prompt",
-        "/v1/generation/image-inpait-outpaint", "/v1/generation/image-inpaint-outpaint", "/v1/generation/image-enhance",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("path", sorted(NO_ENGINE))
 def test_an_endpoint_without_an_engine_part_names_itself(door, path):
     reply = door.post(path, {})
-    name = path.rpartition("/")[2].replace("_", "-").replace("inpait", "inpaint")
     assert reply.status_code == 501
-    assert repr(name) in reply.json()["detail"]
+    assert repr(NO_ENGINE[path]) in reply.json()["detail"]
     assert door.stub.calls == []

@@ -16,6 +16,7 @@ from fooocus_engine.endpoints.generate.sizes import MAX_SIDE, MIN_SIDE
 from fooocus_engine.endpoints.wire_types import FileName, OneOf, WireModel, json_object, refusal
 from fooocus_engine.sampling.settings import SAMPLERS, SCHEDULERS, FreeU, GuidanceSettings, RefinerSwap
 
+LEAST_STRENGTH = 0.001  # a schedule has steps / strength noise levels
 INPAINT_ENGINES = ("None", "v1", "v2.5", "v2.6")
 
 
@@ -25,9 +26,15 @@ def _side(pixels: int) -> int:
     return pixels
 
 
+def _strength(value: float) -> float:
+    if 0 < value < LEAST_STRENGTH:
+        raise refusal("strength_too_small", f"must be from {LEAST_STRENGTH} to 1, or -1 for the method's own strength")
+    return value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Scaler = Annotated[float, Field(ge=0.1, le=3)]
-Override = Annotated[float, Field(ge=-1, le=1)]
+Override = Annotated[float, Field(ge=-1, le=1), AfterValidator(_strength)]
 """At or below 0 = not overwritten."""
 Side = Annotated[int, Field(ge=-1, le=MAX_SIDE), AfterValidator(_side)]
 Pixels = Annotated[int, Field(ge=-64, le=64)]

@@ -87,6 +87,11 @@ class GenerateRequest(WireModel):
         """Fields that the client named, those of ``advanced_params`` with that prefix; the rest are defaults."""
         return self._given
 
+    @property
+    def whole_prompt(self) -> str:
+        """The words of the picture: here the prompt."""
+        return self.prompt
+
     @field_validator("loras")
     @classmethod
     def _few_enough(cls, loras: tuple[Lora, ...], info: ValidationInfo[Rules]) -> tuple[Lora, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
 from fooocus_engine.endpoints.generate.performance import Mode
 from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named, presets
 from fooocus_engine.errors import InvalidRequest, Location, ModelUnavailable, Problem, unknown_name
-from fooocus_engine.models.catalogue import CHECKPOINTS, LORAS, VAES, Catalogue
+from fooocus_engine.models.catalogue import CHECKPOINTS, INPAINT, INPAINT_HEAD, INPAINT_PATCHES, LORAS, VAES, Catalogue
 from fooocus_engine.types import MODEL_VAE, Weighted
 
 
@@ -26,6 +27,8 @@ class Files:
     vae: str | None = None
     loras: tuple[Weighted, ...] = ()
     """Those of the request; prompt and performance LoRAs come later."""
+    patches: tuple[Weighted, ...] = ()
+    """Of the base alone: the inpaint engine's."""
     warnings: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -35,7 +38,8 @@ def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> 
 
     Raises:
         InvalidRequest: a file that the request names does not exist; lists near matches of every such name.
-        ModelUnavailable: the default checkpoint or the performance mode's LoRA is not installed.
+        ModelUnavailable: the default checkpoint, the performance mode's LoRA or a part of the inpaint engine that the
+            request names is not installed.
     """
     files = Files()
     _choose_base(files, request, catalogue)
@@ -49,6 +53,8 @@ def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> 
         raise ModelUnavailable(
             f"{request.performance_selection.value} needs {mode.lora[0]}, which is not installed in {LORAS}"
         )
+    if isinstance(request, InpaintRequest):
+        _choose_patches(files, request, catalogue)
     return files
 
 
@@ -118,3 +124,18 @@ def _choose_loras(files: Files, request: GenerateRequest, catalogue: Catalogue) 
         else:
             files.warnings.append(f"the default LoRA {lora.model_name} is not installed; it is left out")
     files.loras = tuple(chosen)
+
+
+def _choose_patches(files: Files, request: InpaintRequest, catalogue: Catalogue) -> None:
+    engine = request.advanced_params.inpaint_engine
+    if engine == NO_MODEL:
+        return
+    patch = INPAINT_PATCHES[engine]
+    missing = [name for name in (INPAINT_HEAD, patch) if not catalogue.has(INPAINT, name, embedded=files.shipped)]
+    if not missing:
+        files.patches = ((patch, 1.0),)
+        return
+    needed = f"inpaint engine {engine} needs {' and '.join(missing)}, not installed in {INPAINT}"
+    if "advanced_params.inpaint_engine" in request.given:
+        raise ModelUnavailable(needed, hint=f"engine {NO_MODEL!r} needs no file")
+    files.warnings.append(f"the default {needed}; it is left out")

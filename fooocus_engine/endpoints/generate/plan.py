@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fooocus_engine.imaging.box import Box
 from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
 from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
 
@@ -21,12 +22,73 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class FromText:
+    """Pictures from words alone."""
+
+
+@dataclass(frozen=True)
+class Vary:
+    """Pictures that start from the given one."""
+
+    size: tuple[int, int]
+    """What the given picture is resized to before it is encoded."""
+
+
+@dataclass(frozen=True)
+class Upscale:
+    """Pictures that start from the given one enlarged; encoded and decoded in tiles."""
+
+    size: tuple[int, int]
+    """What the fourfold picture is resized to before it is encoded."""
+
+
+@dataclass(frozen=True)
+class Enlarge:
+    """The given picture enlarged, by the super-resolution network alone. One picture, whatever was asked."""
+
+    size: tuple[int, int]
+    """What the fourfold picture is resized to."""
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Pictures in which the masked part of the given one is made anew."""
+
+    box: Box
+    """The part of the given picture that is worked on."""
+    size: tuple[int, int]
+    """What that part is resized to before it is encoded."""
+    filled: bool
+    """Whether colours from around stand for what is repainted, else what was there."""
+    empty: bool
+    """Whether sampling starts from nothing all the same."""
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """No picture is made: results are the fill, the mask and the picture that an inpaint would work on."""
+
+    inpaint: Inpaint
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of the three."""
+        return self.inpaint.size
+
+
+Goal = FromText | Vary | Upscale | Enlarge | Inpaint | Inspect
+
+
+@dataclass(frozen=True)
 class GenerationPlan:
     """Everything that a generation does."""
 
+    goal: Goal
     models: ModelChoice
     size: tuple[int, int]
-    """(width, height) in pixels."""
+    """(width, height) in pixels of the pictures."""
+    encoding_seed: int
+    """Of the noise that given pictures are encoded with: one for all pictures of a request (sampling.md §8.3)."""
     clip_skip: int
     images: tuple[ImageTask, ...]
     sampling: SamplingSettings

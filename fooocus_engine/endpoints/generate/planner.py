@@ -7,48 +7,69 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files
+from fooocus_engine.endpoints.generate.goals import canvas_size, goal_of, strength
+from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
-from fooocus_engine.endpoints.generate.plan import GenerationPlan, Recorded
+from fooocus_engine.endpoints.generate.plan import (
+    Enlarge,
+    FromText,
+    GenerationPlan,
+    Goal,
+    Inspect,
+    Recorded,
+    Upscale,
+)
 from fooocus_engine.endpoints.generate.sizes import parse_size
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
-from fooocus_engine.prompts.workload import PromptRequest, Words, assemble
+from fooocus_engine.prompts.workload import PromptRequest, Words, assemble, task_seed
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
-from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
+from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings, Sources
+
+ENCODING_SEEDS = 2**32  # sampling.md §8.3
+UNPATCHED_FROM = 0.8  # share of the steps that a patched base makes before it goes on without (sampling.md §10.7)
+INSPECTED = 3  # pictures
 
 
-def plan_generation(request: GenerateRequest, catalogue: Catalogue, words: Words, *, max_loras: int) -> GenerationPlan:
+def plan_generation(
+    request: GenerateRequest, catalogue: Catalogue, words: Words, *, max_loras: int, sources: Sources | None = None
+) -> GenerationPlan:
     """Everything a generation will do. ``request.image_seed`` must have been drawn already.
 
-    ``max_loras`` is how many LoRAs of request and prompt together are applied.
+    ``max_loras`` is how many LoRAs of request and prompt together are applied; ``sources`` are the request's pictures.
 
     Raises:
-        InvalidRequest: a named model file does not exist.
+        InvalidRequest: a named model file does not exist, or the size of a picture does not allow what is asked.
         ModelUnavailable: a file that a default or a performance mode needs is not installed, or the request wants
             what this build has no engine part for.
     """
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
     _refuse_missing_parts(request)
+    goal = goal_of(request, sources or Sources())
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
     images = workload.images
     if any(task.expand for task in images) and not catalogue.names(EXPANSION, embedded=files.shipped):
         files.warnings.append(f"style {EXPANSION_STYLE!r} added nothing: the prompt expander is not installed")
         images = tuple(_unexpanded(task) for task in images)
     advanced = request.advanced_params
+    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches)
+    refined_from = _refined_from(request, mode, models)
     return GenerationPlan(
-        models=ModelChoice(base=files.base, refiner=files.refiner, vae=files.vae, loras=workload.loras),
-        size=_size(request, advanced),
+        goal=goal,
+        models=models,
+        size=_size(request, goal),
+        encoding_seed=_encoding_seed(request),
         clip_skip=advanced.clip_skip,
-        images=images,
-        sampling=_sampling(request, mode),
+        images=_results(images, goal),
+        sampling=_sampling(request, mode, goal, refined_from),
         guidance=_guidance(request, mode),
-        output=_output(request),
-        recorded=_recorded(request, mode),
+        output=_output(request, goal),
+        recorded=_recorded(request, refined_from),
         few_step_name=mode.forced.name if mode.forced else None,
         previews=not advanced.disable_preview,
         warnings=tuple(files.warnings),
@@ -60,10 +81,11 @@ def _refuse_missing_parts(request: GenerateRequest) -> None:
     missing = {
         "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
         "deliver_webhook": request.deliver_webhook,
+        "image_prompts": isinstance(request, UpscaleVaryRequest | InpaintRequest) and request.has_image_prompts,
     }
     for name, wanted in missing.items():
         if wanted:
-            raise ModelUnavailable(f"{name} has no engine part in this build", hint="leave it out, or send false")
+            raise ModelUnavailable(f"{name} has no engine part in this build", hint="leave it out")
 
 
 def _unexpanded(task: ImageTask) -> ImageTask:
@@ -71,9 +93,27 @@ def _unexpanded(task: ImageTask) -> ImageTask:
     return replace(task, expand=False, styles=tuple(name for name in task.styles if name != EXPANSION_STYLE))
 
 
+def _results(images: tuple[ImageTask, ...], goal: Goal) -> tuple[ImageTask, ...]:
+    """One task for each picture that there will be."""
+    match goal:
+        case Enlarge():
+            return images[:1]
+        case Inspect():
+            return tuple(replace(images[0], index=index) for index in range(INSPECTED))
+        case _:
+            return images
+
+
+def _refined_from(request: GenerateRequest, mode: Mode, models: ModelChoice) -> float:
+    """The share of the steps after which the refiner takes over."""
+    if models.base_patches and models.refiner is None:
+        return UNPATCHED_FROM
+    return mode.forced.refiner_switch if mode.forced else request.refiner_switch
+
+
 def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Catalogue, max_loras: int) -> PromptRequest:
     return PromptRequest(
-        prompt=request.prompt,
+        prompt=request.whole_prompt,
         negative_prompt=request.negative_prompt,
         styles=request.style_selections,
         seed=request.image_seed,
@@ -88,30 +128,45 @@ def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Cata
     )
 
 
-def _size(request: GenerateRequest, advanced: AdvancedParams) -> tuple[int, int]:
-    width, height = parse_size(request.aspect_ratios_selection)
-    return (
-        advanced.overwrite_width if advanced.overwrite_width > 0 else width,
-        advanced.overwrite_height if advanced.overwrite_height > 0 else height,
-    )
+def _size(request: GenerateRequest, goal: Goal) -> tuple[int, int]:
+    match goal:
+        case Enlarge():
+            return goal.size
+        case FromText():
+            advanced, (width, height) = request.advanced_params, parse_size(request.aspect_ratios_selection)
+            return (
+                advanced.overwrite_width if advanced.overwrite_width > 0 else width,
+                advanced.overwrite_height if advanced.overwrite_height > 0 else height,
+            )
+        case _:
+            return canvas_size(goal)
 
 
-def _sampling(request: GenerateRequest, mode: Mode) -> SamplingSettings:
+def _encoding_seed(request: GenerateRequest) -> int:
+    """The seed of the whole request's last picture, also where this job makes a part of them (api.md §6.9)."""
+    pictures = request.image_total or request.image_index_offset + request.image_number
+    last = task_seed(request.image_seed, pictures - 1, request.advanced_params.disable_seed_increment)
+    return last % ENCODING_SEEDS
+
+
+def _sampling(request: GenerateRequest, mode: Mode, goal: Goal, refined_from: float) -> SamplingSettings:
     advanced, forced = request.advanced_params, mode.forced
+    steps = mode.upscale_steps if isinstance(goal, Upscale) else mode.steps
     return SamplingSettings(
-        steps=advanced.overwrite_step if advanced.overwrite_step > 0 else mode.steps,
-        switch=_switch(advanced.overwrite_switch, forced.refiner_switch if forced else request.refiner_switch, mode),
+        steps=advanced.overwrite_step if advanced.overwrite_step > 0 else steps,
+        switch=_switch(advanced.overwrite_switch, refined_from, steps),
         sampler=forced.sampler if forced else advanced.sampler_name,
         scheduler=forced.scheduler if forced else advanced.scheduler_name,
+        denoise=strength(request),
         swap=advanced.refiner_swap_method,
     )
 
 
-def _switch(overwrite: float, share: float, mode: Mode) -> int:
-    """Shares count the mode's own steps, also when those are overwritten (sampling.md §10.1, api.md §2.4)."""
+def _switch(overwrite: float, share: float, steps: int) -> int:
+    """Shares count the mode's own ``steps``, also when those are overwritten (sampling.md §10.1, api.md §2.4)."""
     if overwrite >= 1:
         return round(overwrite)
-    return round(mode.steps * (overwrite if overwrite > 0 else share))
+    return round(steps * (overwrite if overwrite > 0 else share))
 
 
 def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
@@ -128,18 +183,19 @@ def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
     return replace(mode.forced.guidance if mode.forced else asked, freeu=freeu if advanced.freeu_enabled else None)
 
 
-def _output(request: GenerateRequest) -> OutputSettings:
+def _output(request: GenerateRequest, goal: Goal) -> OutputSettings:
+    embeds = request.save_meta and not isinstance(goal, Enlarge | Inspect)  # no words made it (image-uov.md §2)
     return OutputSettings(
         extension=request.save_extension,
-        metadata_scheme=request.meta_scheme if request.save_meta else None,
+        metadata_scheme=request.meta_scheme if embeds else None,
         name=request.save_name,
         with_base64=request.require_base64,
     )
 
 
-def _recorded(request: GenerateRequest, mode: Mode) -> Recorded:
+def _recorded(request: GenerateRequest, refined_from: float) -> Recorded:
     return Recorded(
         performance=request.performance_selection.value,
-        refiner_switch=mode.forced.refiner_switch if mode.forced else request.refiner_switch,
+        refiner_switch=refined_from,
         overwrite_switch=request.advanced_params.overwrite_switch,
     )

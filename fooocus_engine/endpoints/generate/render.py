@@ -17,10 +17,11 @@ from torch import Tensor
 
 from fooocus_engine.conditioning.encode import for_base, for_refiner
 from fooocus_engine.conditioning.text import TextConditioner
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.plan import GenerationPlan, Upscale
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import to_uint8
 from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.inpaint_patch import head_added
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.prompts.expansion import PromptExpander
@@ -31,6 +32,11 @@ from fooocus_engine.types import Canvas, Conditioning, ImageTask, OnStep, Step
 
 PreviewsOf = Callable[[str], PreviewDecoder | None]
 """Family of the latents → what draws them; ``None`` where its file is not installed."""
+
+Finish = Callable[[Image.Image], Image.Image]
+
+Begin = Callable[[int], OnStep]
+"""Told the number of each picture when it begins; gives who hears of its steps."""
 
 NEAR_ONE = 1e-4  # a CFG this close to 1 takes the positive as its negative (prompt.md §10)
 
@@ -47,12 +53,22 @@ class Steered:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """One picture, and the latent it was decoded from."""
+    """One picture."""
 
     task: ImageTask
     expansion: str
-    sampled: Sampled
     image: Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Groundwork:
+    """What is ready before the first picture begins, the same for all of them."""
+
+    canvas: Canvas
+    shown: Tensor | None = None
+    """What the base UNet is shown behind its input convolution, see ``head_added``."""
+    finish: Finish = lambda made: made
+    """What becomes of a decoded picture."""
 
 
 def sampled_size(plan: GenerationPlan) -> tuple[int, int]:
@@ -100,15 +116,20 @@ def encode_all(plan: GenerationPlan, expansions: list[str], conditioner: TextCon
 
 
 def render_all(
-    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, previews: PreviewsOf | None, job: Job
+    plan: GenerationPlan, steered: list[Steered], prepared: Prepared, ground: Groundwork, begin: Begin
 ) -> Iterator[Rendered]:
-    """The pictures, one after another. ``previews`` draws step previews that ``job`` wants; ``None`` draws none."""
-    with freeu_of(prepared.base.unet, plan.guidance.freeu), torch.inference_mode():
+    """The pictures, one after another, all from the same canvas."""
+    tiled, unet = isinstance(plan.goal, Upscale), prepared.base.unet
+    with shown_to(unet, ground.shown), freeu_of(unet, plan.guidance.freeu), torch.inference_mode():
         for number, words in enumerate(steered):
-            job.start_image(number)
-            on_step = reporting(job, number, prepared, previews)
-            sampled = sample(recipe(plan, words, prepared), seed=words.task.seed, on_step=on_step)
-            yield Rendered(words.task, words.expansion, sampled, decoded(sampled, prepared))
+            on_step = begin(number)
+            sampled = sample(recipe(plan, words, prepared, ground.canvas), seed=words.task.seed, on_step=on_step)
+            yield Rendered(words.task, words.expansion, ground.finish(decoded(sampled, prepared, tiled=tiled)))
+
+
+def shown_to(unet: UNet2DConditionModel, feature: Tensor | None) -> AbstractContextManager[None]:
+    """The inpaint head's ``feature`` in ``unet`` while the context lasts; nothing without one."""
+    return nullcontext() if feature is None else head_added(unet, feature)
 
 
 def freeu_of(unet: UNet2DConditionModel, settings: FreeU | None) -> AbstractContextManager[None]:
@@ -118,10 +139,10 @@ def freeu_of(unet: UNet2DConditionModel, settings: FreeU | None) -> AbstractCont
     return freeu(unet, settings.b1, settings.b2, settings.s1, settings.s2)
 
 
-def recipe(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Recipe:
-    """All that decides a picture's latent but its seed."""
-    base = Stage(prepared.base, words.positive, words.negative)
-    return Recipe(base, _refining(plan, words, prepared), Canvas(plan.size), plan.sampling, plan.guidance)
+def recipe(plan: GenerationPlan, words: Steered, prepared: Prepared, canvas: Canvas | None = None) -> Recipe:
+    """All that decides a picture's latent but its seed; without a ``canvas`` it starts from an empty one."""
+    base, canvas = Stage(prepared.base, words.positive, words.negative), canvas or Canvas(plan.size)
+    return Recipe(base, _refining(plan, words, prepared), canvas, plan.sampling, plan.guidance)
 
 
 def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage | None:
@@ -132,6 +153,16 @@ def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage
     positive = for_refiner(words.positive, size, prepared.base, refiner, positive=True)
     negative = for_refiner(words.negative, size, prepared.base, refiner, positive=False)
     return Stage(refiner, positive, negative, prepared.interposer)
+
+
+def beginning(job: Job, prepared: Prepared, previews: PreviewsOf | None) -> Begin:
+    """Tells ``job`` of a picture's beginning and steps. ``previews`` draws those that are wanted; ``None``: none."""
+
+    def begin(number: int) -> OnStep:
+        job.start_image(number)
+        return reporting(job, number, prepared, previews)
+
+    return begin
 
 
 def reporting(job: Job, number: int, prepared: Prepared, previews: PreviewsOf | None) -> OnStep:
@@ -157,10 +188,11 @@ def png(preview: PreviewDecoder, x0: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def decoded(sampled: Sampled, prepared: Prepared) -> Image.Image:
+def decoded(sampled: Sampled, prepared: Prepared, *, tiled: bool = False) -> Image.Image:
     """Decode with the autoencoder of the model that made the latent; a refiner without one shares the base's."""
     refiner = prepared.refiner if sampled.by == "refiner" else None
     codec = (refiner and refiner.codec) or prepared.base.codec
     if codec is None:
         raise ValueError("the base model has no autoencoder")
-    return Image.fromarray(to_uint8(codec.decode(sampled.latent))[0])
+    decode = codec.decode_tiled if tiled else codec.decode
+    return Image.fromarray(to_uint8(decode(sampled.latent))[0])

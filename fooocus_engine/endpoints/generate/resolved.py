@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.generate.plan import GenerationPlan
+from fooocus_engine.endpoints.generate.plan import GenerationPlan, Inpaint, Inspect
 from fooocus_engine.endpoints.generate.presets import NO_MODEL
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
 from fooocus_engine.types import MODEL_VAE
@@ -39,6 +39,8 @@ def resolved_parameters(request: GenerateRequest, plan: GenerationPlan) -> dict[
         "scheduler_name": plan.sampling.scheduler,
         "vae_name": models.vae or MODEL_VAE,
     }
+    if isinstance(plan.goal, Inpaint | Inspect) and not models.base_patches:
+        parameters["advanced_params"]["inpaint_engine"] = NO_MODEL
     return parameters
 
 

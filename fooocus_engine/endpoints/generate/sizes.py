@@ -1,10 +1,11 @@
-"""Picture sizes as clients write them: ``W*H`` strings to ``(width, height)`` pixels and back. No torch.
+"""Picture sizes as clients write and read them: ``W*H`` strings to ``(width, height)`` pixels and back. No torch.
 
 Knows the limits of a requested size (api.md §2.2) and the list the reference offers; not how sizes are rounded later.
 """
 
 from __future__ import annotations
 
+import math
 import re
 
 from fooocus_engine.errors import shortened
@@ -42,3 +43,15 @@ def parse_size(text: str) -> tuple[int, int]:
 def format_size(size: tuple[int, int]) -> str:
     """``(width, height)`` in the one spelling the house uses: ``W*H``."""
     return f"{size[0]}*{size[1]}"
+
+
+def size_lines(size: tuple[int, int]) -> str:
+    """What the reference's page tells of a picture's size, and of the nearest of the sizes it offers (image.md §1)."""
+    ratio = round(size[0] / size[1], 2)
+    nearest = min(map(parse_size, ASPECT_RATIOS), key=lambda offered: abs(offered[0] / offered[1] - ratio))
+    return "\n".join(_size_line(*shown) for shown in (size, nearest))
+
+
+def _size_line(width: int, height: int) -> str:
+    common = math.gcd(width, height)
+    return f"{width} x {height}, {round(width / height, 2)}, {width // common}:{height // common}"

@@ -51,6 +51,9 @@ SOLVERS: Mapping[str, Solver | type[Tcd]] = MappingProxyType(
     }
 )
 
+IGNORE_KNOWN_PIXELS = frozenset({"uni_pc", "uni_pc_bh2"})
+"""Given the estimates without regard to what a picture keeps while it is painted in part (sampling.md §4)."""
+
 
 def solver(name: str, tables: ModelSampling) -> Solver:
     """The solver of that name, bound to the parametrisation if it needs one.

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fooocus_engine.endpoints.generate.sizes import ASPECT_RATIOS, MAX_SIDE, MIN_SIDE, format_size, parse_size
+from fooocus_engine.endpoints.generate.sizes import (
+    ASPECT_RATIOS,
+    MAX_SIDE,
+    MIN_SIDE,
+    format_size,
+    parse_size,
+    size_lines,
+)
 
 SIDES = st.integers(MIN_SIDE, MAX_SIDE)
 
@@ -46,3 +53,14 @@ def test_any_other_text_is_refused(text):
 def test_a_side_out_of_range_is_refused(text):
     with pytest.raises(ValueError, match="64 to 2048"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "lines"),
+    [
+        ((512, 512), "512 x 512, 1.0, 1:1\n1024 x 1024, 1.0, 1:1"),
+        ((131, 77), "131 x 77, 1.7, 131:77\n1280 x 768, 1.67, 5:3"),
+    ],
+)
+def test_a_size_is_told_with_its_ratio_and_the_nearest_one_offered(size, lines):
+    assert size_lines(size) == lines

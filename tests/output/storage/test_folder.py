@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -81,18 +82,19 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["job-a-0.png"]
 
 
-@pytest.fixture
+@contextmanager
 def nearly_full_disk():
-    """Lets no file grow past four bytes."""
+    """Lets no file grow past four bytes; the log of the tests is one too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("nearly_full_disk")
 def test_a_full_disk_is_told_and_leaves_no_part_of_a_picture(tmp_path):
-    with pytest.raises(StorageFailed, match="could not be stored"):
+    with nearly_full_disk(), pytest.raises(StorageFailed, match="could not be stored"):
         stored(tmp_path, b"too long", "cat-0.png")
     assert files(tmp_path) == {}
 

@@ -1,0 +1,74 @@
+"""``image-upscale-vary`` (api.md §2.6): what may be asked, and what each method means. No torch, no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.wire_types import OneOf, Picture, is_no_picture, json_list
+
+
+class Method(StrEnum):
+    """The wire values of ``uov_method``."""
+
+    VARY_SUBTLE = "Vary (Subtle)"
+    VARY_STRONG = "Vary (Strong)"
+    UPSCALE_15 = "Upscale (1.5x)"
+    UPSCALE_2 = "Upscale (2x)"
+    UPSCALE_FAST = "Upscale (Fast 2x)"
+    UPSCALE_CUSTOM = "Upscale (Custom)"
+
+
+@dataclass(frozen=True)
+class Varying:
+    """The picture made anew at its own size."""
+
+    strength: float
+    """Share of the noise schedule that is run, unless overwritten."""
+
+
+@dataclass(frozen=True)
+class Upscaling:
+    """The picture enlarged."""
+
+    factor: float | None
+    """``None``: the request says."""
+    diffused: bool = True
+    """Whether the enlarged picture is gone over once more."""
+
+
+MEANING: Mapping[Method, Varying | Upscaling] = MappingProxyType(
+    {
+        Method.VARY_SUBTLE: Varying(0.5),
+        Method.VARY_STRONG: Varying(0.85),
+        Method.UPSCALE_15: Upscaling(1.5),
+        Method.UPSCALE_2: Upscaling(2.0),
+        Method.UPSCALE_FAST: Upscaling(2.0, diffused=False),
+        Method.UPSCALE_CUSTOM: Upscaling(None),
+    }
+)
+
+
+class UpscaleVaryRequest(GenerateRequest):
+    """The common fields and a picture that is varied or enlarged."""
+
+    input_image: Picture
+    uov_method: Annotated[Method, BeforeValidator(OneOf("upscale or vary method", tuple(Method), any_case=True))] = (
+        Method.UPSCALE_2
+    )
+    upscale_value: Annotated[float, Field(ge=1, le=5)] = 1.0
+    """Factor of ``Upscale (Custom)``; the other methods have their own."""
+    image_prompts: Annotated[
+        tuple[dict[str, Any], ...], BeforeValidator(json_list), Field(exclude=True, repr=False)
+    ] = ()
+
+    @property
+    def has_image_prompts(self) -> bool:
+        """Whether an entry holds a picture; UI clients send empty slots."""
+        return any(not is_no_picture(entry.get("cn_img")) for entry in self.image_prompts)
