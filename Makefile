@@ -27,6 +27,7 @@ run: $(VENV)/.run ## make a picture from test_input.json and print its path
 	$(BIN)/python handler.py --test_input "$$job"
 
 serve: $(VENV)/.run ## the HTTP API on port 8888, with the local platform and one worker behind it
+	FOOOCUS_PRESET=$${FOOOCUS_PRESET:-$$($(BIN)/python -m fooocus_engine.endpoints.example --preset)} \
 	$(BIN)/python -m fooocus_engine.shim --local
 
 check: $(VENV)/.dev ## format, lint, types, spelling

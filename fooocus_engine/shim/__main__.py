@@ -33,6 +33,7 @@ async def serve_with_platform(settings: ShimSettings, engine: Settings) -> None:
         workers=settings.workers,
         api_key=engine.api_key,
         guard=Guard(engine.private_urls),
+        worker_variables={"FOOOCUS_PRESET": engine.preset},
     )
     with opened(here, engine) as (server, listener):
         async with asyncio.TaskGroup() as group:

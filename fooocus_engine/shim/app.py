@@ -18,6 +18,7 @@ from fooocus_engine.errors import EngineError
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.access import OPEN_FOLDERS, OPEN_PATHS, BodyLimit, KeyGuard
 from fooocus_engine.shim.door import opened_door
+from fooocus_engine.shim.forms import NOTHING
 from fooocus_engine.shim.responses import INTERNAL, error_response
 from fooocus_engine.shim.routes import add_routes
 from fooocus_engine.shim.settings import MB, ShimSettings
@@ -76,7 +77,7 @@ async def _engine_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EngineError)
     if error.status >= 500:
         log.warning("%s %s: %s", request.method, request.url.path, error)
-    return error_response(error, getattr(request.state, "echo", None))
+    return error_response(error, getattr(request.state, "given", NOTHING))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -32,15 +32,17 @@ class Given:
     """The body as it is repeated in a refusal; ``None`` for forms."""
 
 
+NOTHING = Given({})
+
+
 @dataclass(frozen=True)
 class Shape:
-    """Which fields of a form are what; any other name is of no consequence."""
+    """Which fields of a form are what."""
 
     lists: frozenset[str] = frozenset()
     """May be repeated."""
-    pictures: frozenset[str] = frozenset()
-    """May be files."""
     texts: frozenset[str] = frozenset()
+    """Are no files."""
 
 
 async def given_body(request: Request, kind: Body, shape: Shape) -> Given:
@@ -99,11 +101,9 @@ async def _value(form: FormData, name: str, shape: Shape) -> Any:
 
 
 async def _file(part: UploadFile, name: str, shape: Shape) -> str:
-    """The base64 of an uploaded file; empty if that is empty, or if nobody reads the field."""
+    """The base64 of an uploaded file; empty if that is."""
     if name in shape.texts:
         raise InvalidRequest([Problem("string_type", ("body", name), "must be text, not a file")])
-    if name not in shape.pictures:
-        return ""
     if (part.size or 0) > MAX_FILE_BYTES:
         raise BadImage(("body", name), f"the file has more than {MAX_FILE_BYTES // 1_000_000} MB")
     return base64.b64encode(await part.read()).decode("ascii")

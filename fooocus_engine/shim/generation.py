@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +21,7 @@ from fooocus_engine.shim.accept import raw_format
 from fooocus_engine.shim.door import Door
 from fooocus_engine.shim.entries import Entry
 from fooocus_engine.shim.follower import DoorCloses, OpenJob
-from fooocus_engine.shim.forms import given_body
+from fooocus_engine.shim.forms import NOTHING, Given, given_body
 from fooocus_engine.shim.gallery import converted
 from fooocus_engine.shim.orders import Order, order
 from fooocus_engine.shim.questions import AcceptQuestion, asked, form_shape
@@ -57,14 +56,14 @@ class Wish:
     job_type: str
     extension: str = ""
     """Of the raw bytes."""
-    echo: Any = None
+    given: Given = NOTHING
 
 
 async def generate(door: Door, request: Request, row: Endpoint, route: Route) -> Response:
     """The answer to a generation request."""
     served_endpoint(row.name)
     given = await given_body(request, route.body, form_shape(row))
-    request.state.echo = given.echo
+    request.state.given = given
     wanted, meant = door.understanding.generation(row, route, given.fields)
     extension = raw_format(
         asked(AcceptQuestion, request).accept, request.headers.get("accept", ""), wanted.save_extension
@@ -72,7 +71,7 @@ async def generate(door: Door, request: Request, row: Endpoint, route: Route) ->
     form = Form.JOB if wanted.async_process else Form.LIST if extension is None else Form.RAW
     if form is Form.RAW:
         wanted = wanted.model_copy(update={"image_number": 1, "image_total": None})
-    wish = Wish(form, str(row.job_type), extension or "", given.echo)
+    wish = Wish(form, str(row.job_type), extension or "", given)
     response = await _answer(door, wish, order(row, wanted, spread=door.settings.fan_out, waits=form is not Form.JOB))
     response.headers.update(ignored_header(meant.ignored))
     return response
@@ -120,7 +119,7 @@ async def _listed(door: Door, wish: Wish, job: OpenJob) -> Response:
         return as_json(await door.teller.results(entry))
     failure = _failure(job)
     if failure.status in OWN_STATUS:
-        return failure_response(failure, wish.echo)
+        return failure_response(failure, wish.given)
     nothing = [replies.no_picture(FinishReason.ERROR.value)]
     return as_json(replies.FailedJob(detail=failure.cause, job_id=entry.id, job_result=nothing), 500)
 
@@ -133,7 +132,7 @@ async def _raw(door: Door, wish: Wish, job: OpenJob) -> Response:
         case FinishReason.ERROR:
             failure = _failure(job)
             if failure.status in OWN_STATUS:
-                return failure_response(failure, wish.echo)
+                return failure_response(failure, wish.given)
             return word("ERROR", HTTPStatus.INTERNAL_SERVER_ERROR, X_Error=header_text(failure.cause))
     picture = entry.pictures[0]
     data = await asyncio.to_thread(door.gallery.read, picture)

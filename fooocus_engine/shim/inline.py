@@ -15,8 +15,8 @@ from fooocus_engine.errors import BackendFailed
 from fooocus_engine.shim import replies
 from fooocus_engine.shim.accept import prefers_text
 from fooocus_engine.shim.door import Door
-from fooocus_engine.shim.forms import given_body
-from fooocus_engine.shim.questions import asked, form_shape
+from fooocus_engine.shim.forms import NOTHING, given_body
+from fooocus_engine.shim.questions import asked, form_shape, whole_query
 from fooocus_engine.shim.responses import as_json, ignored_header
 
 Inline = Callable[[Door, Request, Endpoint], Awaitable[Response]]
@@ -29,9 +29,9 @@ async def answer(door: Door, request: Request, row: Endpoint, route: Route) -> R
     served_endpoint(row.name)
     if row.name in OWN_ANSWERS:
         return await OWN_ANSWERS[row.name](door, request, row)
-    given = await given_body(request, route.body, form_shape(row)) if route.body is not Body.NONE else None
-    request.state.echo = given and given.echo
-    wanted, meant = door.understanding.tool(row, given.fields if given else {}, dict(request.query_params))
+    given = await given_body(request, route.body, form_shape(row)) if route.body is not Body.NONE else NOTHING
+    request.state.given = given
+    wanted, meant = door.understanding.tool(row, given.fields, whole_query(request))
     found = await door.listing.ask({"endpoint": row.name, **wanted.model_dump(mode="json")})
     response = as_json(_bare(row.name, found))
     response.headers.update(ignored_header(meant.ignored))

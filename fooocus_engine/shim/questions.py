@@ -67,11 +67,17 @@ def asked(model: type[Asked], request: Request) -> Asked:
     Raises:
         InvalidRequest: with every problem, ``loc`` beginning with ``"query"``.
     """
+    given = dict(request.query_params)
     try:
-        return validated(model, query_fields(dict(request.query_params), model))
+        return validated(model, query_fields(given, model))
     except InvalidRequest as error:
-        problems = [replace(problem, loc=("query", *problem.loc[1:])) for problem in error.problems]
-        raise InvalidRequest(problems) from None
+        raise InvalidRequest([_in_query(_spoken(problem, given)) for problem in error.problems]) from None
+
+
+def whole_query(request: Request) -> dict[str, str]:
+    """The query of a request, what is repeated in it as a comma list."""
+    query = request.query_params
+    return {name: ",".join(query.getlist(name)) for name in query}
 
 
 def form_shape(row: Endpoint) -> Shape:
@@ -80,7 +86,7 @@ def form_shape(row: Endpoint) -> Shape:
     lists = {name for name, field in fields.items() if get_origin(field.annotation) in (tuple, list)}
     pictures = {name for name, field in fields.items() if field.exclude and name not in lists}
     old = {name for name, today in FIELD_ALIASES.items() if today in lists}
-    return Shape(frozenset(lists | old), frozenset(pictures), frozenset({*fields} - pictures))
+    return Shape(frozenset(lists | old), frozenset({*fields} - pictures))
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,7 @@ class Understanding:
         except InvalidRequest as error:
             problems += error.problems
         if problems:
-            raise _in_words_of(given, InvalidRequest(problems))
+            raise InvalidRequest([_spoken(problem, given) for problem in problems])
         return request, meant
 
     def tool(self, row: Endpoint, given: Mapping[str, Any], query: Mapping[str, Any]) -> tuple[BaseModel, Canonical]:
@@ -124,10 +130,17 @@ class Understanding:
         try:
             return validated(row.request, beside | meant.fields), meant
         except InvalidRequest as error:
-            error = _in_words_of(given, error)
-            problems = [replace(p, loc=("query", *p.loc[1:])) if p.loc[1] in beside else p for p in error.problems]
+            problems = [
+                _in_query(_spoken(p, query)) if beside.keys() & {*p.loc[1:2]} else _spoken(p, given)
+                for p in error.problems
+            ]
             raise InvalidRequest(problems) from None
 
 
-def _in_words_of(given: Mapping[str, Any], error: InvalidRequest) -> InvalidRequest:
-    return InvalidRequest([replace(problem, loc=spoken(problem.loc, given)) for problem in error.problems])
+def _spoken(problem: Problem, given: Mapping[str, Any]) -> Problem:
+    """A problem with its place in the field names of the client who sent ``given``."""
+    return replace(problem, loc=spoken(problem.loc, given))
+
+
+def _in_query(problem: Problem) -> Problem:
+    return replace(problem, loc=("query", *problem.loc[1:]))

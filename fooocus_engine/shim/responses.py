@@ -11,9 +11,11 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import PlainTextResponse, Response
 
+from fooocus_engine.endpoints.dialects import spoken
 from fooocus_engine.errors import EngineError, InvalidRequest, QueueFull, shortened
 from fooocus_engine.shim import replies
 from fooocus_engine.shim.follower import DoorCloses
+from fooocus_engine.shim.forms import NOTHING, Given
 from fooocus_engine.shim.listing import AnswerFailed
 from fooocus_engine.shim.platform import PlatformUnreachable
 from fooocus_engine.shim.reading import Failure
@@ -29,23 +31,28 @@ def as_json(reply: BaseModel | Sequence[BaseModel] | Any, status: int = 200, **h
     return Response(to_json(reply, inf_nan_mode="null"), status, named, "application/json")
 
 
-def error_response(error: EngineError, echo: Any = None) -> Response:
-    """The answer that an error of the house means; ``echo`` is the body of the request."""
+def error_response(error: EngineError, given: Given = NOTHING) -> Response:
+    """The answer that an error of the house means to a client who sent ``given``."""
     match error:
         case InvalidRequest():
-            return as_json(replies.refused(error.problems, echo), error.status)
+            return as_json(replies.refused(error.problems, given.echo), error.status)
         case AnswerFailed():
-            return failure_response(error.failure, echo)
+            return failure_response(error.failure, given)
         case QueueFull() | PlatformUnreachable() | DoorCloses():
             return as_json(replies.Detail(detail=str(error)), error.status, Retry_After=str(RETRY_AFTER_S))
         case _:
             return as_json(replies.Detail(detail=str(error)), error.status)
 
 
-def failure_response(failure: Failure, echo: Any) -> Response:
-    """The answer to a question that a worker refused."""
+def failure_response(failure: Failure, given: Given) -> Response:
+    """The answer to a question that a worker refused, each place in the field names of the client."""
     if failure.status == HTTPStatus.UNPROCESSABLE_ENTITY and isinstance(failure.detail, list):
-        return as_json(replies.Refused(detail=failure.detail, body=shortened(echo)), failure.status)
+        problems = [
+            {**problem, "loc": spoken(tuple(problem.get("loc", ())), given.fields)}
+            for problem in failure.detail
+            if isinstance(problem, Mapping)
+        ]
+        return as_json(replies.Refused(detail=problems, body=shortened(given.echo)), failure.status)
     return as_json(replies.Detail(detail=failure.cause), failure.status)
 
 

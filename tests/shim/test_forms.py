@@ -12,7 +12,7 @@ from fooocus_engine.endpoints.table import Body
 from fooocus_engine.errors import BadImage, InvalidRequest
 from fooocus_engine.shim.forms import MAX_FILE_BYTES, Shape, given_body
 
-SHAPE = Shape(lists=frozenset({"styles"}), pictures=frozenset({"image"}), texts=frozenset({"styles", "prompt"}))
+SHAPE = Shape(lists=frozenset({"styles"}), texts=frozenset({"styles", "prompt"}))
 BOUNDARY = "edge"
 URLENCODED = "application/x-www-form-urlencoded"
 
@@ -55,8 +55,10 @@ def test_a_file_where_text_is_read_is_refused():
     assert [problem.loc for problem in refused.value.problems] == [("body", "prompt")]
 
 
-def test_a_file_that_nobody_reads_is_of_no_consequence():
-    assert fields(*multipart(("other", "a.bin", b"x" * 100))) == {"other": ""}
+def test_a_file_of_an_old_field_is_read_too():
+    assert fields(*multipart(("cn_img1", "a.png", b"one"), ("cn_img2", "b.png", b"two"))) == {
+        "cn_img1": "b25l", "cn_img2": "dHdv",
+    }  # fmt: skip
 
 
 def test_a_file_over_the_limit_is_refused():

@@ -100,7 +100,6 @@ def test_long_jobs_are_given_more_time(given, seconds):
 
 def test_a_form_takes_files_for_pictures_and_lists_for_lists():
     shape = form_shape(UPSCALE)
-    assert shape.pictures == {"input_image"}
     assert {"style_selections", "style", "loras", "image_prompts"} <= shape.lists
     assert {"prompt", "uov_method"} <= shape.texts
     assert "input_image" not in shape.texts

@@ -110,7 +110,7 @@ def test_odd_numbers_and_broken_characters_are_answered(door):
     [
         ({}, ["query", "job_id"]),
         ({"job_id": "x", "require_step_preview": "maybe"}, ["query", "require_step_preview"]),
-        ({"job_id": "x", "require_step_preivew": "maybe"}, ["query", "require_step_preview"]),
+        ({"job_id": "x", "require_step_preivew": "maybe"}, ["query", "require_step_preivew"]),
         ({"job_id": "x", "wait": "-1"}, ["query", "wait"]),
     ],
 )
@@ -194,3 +194,10 @@ def test_a_refusal_that_a_worker_finds_is_told_as_our_own(door):
     assert reply.json() == {"detail": [problem], "body": {"base_model_name": "x"}}
     job = door.ended(door.submit(base_model_name="x")["job_id"])
     assert job["job_status"] == "Error: base_model_name: unknown base model"
+
+
+def test_a_refusal_that_a_worker_finds_speaks_the_clients_words(door):
+    problem = {"type": "unknown_name", "loc": ["body", "style_selections", 0], "msg": "unknown style", "input": "x"}
+    door.stub.worker = lambda job_id, given: {"error": json.dumps({"status": 422, "detail": [problem]})}
+    reply = door.post(T2I, {"style": ["SAI Anime"]})
+    assert (reply.status_code, reply.json()["detail"][0]["loc"]) == (422, ["body", "style", 0])
