@@ -27,7 +27,7 @@ from tests.shim.replay import EXAMPLES, HTTP, NO_ENGINE, REFUSED, Replay, check,
 LACKING = {"t2i-15": "black_out_nsfw", "uov-18": "image_prompts", "inp-15": "image_prompts"}
 """Examples that a worker answers with 501 because of one field, until that has an engine part."""
 A_FEW = {
-    "t2i-03", "t2i-05", "t2i-09", "t2i-10", "t2i-17", "t2i-22", "uov-11", "inp-08", "ip-09", "enh-05", "des-01",
+    "t2i-03", "t2i-05", "t2i-09", "t2i-10", "t2i-17", "t2i-22", "uov-11", "ip-09", "enh-05", "des-01",
     *(example["id"] for example in HTTP["jobs"]),
 }  # fmt: skip
 """Both dialects, forms and JSON, each form of answer."""
