@@ -54,8 +54,9 @@ def test_a_picture_that_has_the_format_is_sent_byte_for_byte(door, stored):
     assert "the%20boat-0.png" in stored
 
 
-def test_a_picture_has_a_tag(door, stored):
-    assert door.client.get(stored).headers["etag"]
+def test_a_picture_has_a_tag_in_each_format(door, stored):
+    tags = {door.client.get(stored, headers={"Accept": f"image/{form}"}).headers["etag"] for form in ("png", "webp")}
+    assert len(tags) == 2
 
 
 @pytest.mark.parametrize(
