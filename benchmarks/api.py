@@ -23,7 +23,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.measure import report
-from tests.e2e.drop_in import drop_in, free_ports
+from tests.e2e.drop_in import drop_in, free_ports, shipped_model_with_loras
 from tests.shim.live import serving
 from tests.shim.process import started
 from tests.shim.stub_platform import StubPlatform
@@ -89,8 +89,10 @@ def beside_stub(clients: int, questions: int) -> None:
 
 def beside_painting(clients: int, questions: int) -> None:
     """Measure the drop-in server while its worker paints."""
-    with tempfile.TemporaryDirectory() as folder, drop_in(Path(folder), FOOOCUS_PRESET="starter", **ROOMY) as server:
-        findings = asyncio.run(asked(server.url, clients, questions, server.process))
+    with tempfile.TemporaryDirectory() as folder:
+        shipped_model_with_loras(Path(folder) / "models")
+        with drop_in(Path(folder), FOOOCUS_PRESET="starter", **ROOMY) as server:
+            findings = asyncio.run(asked(server.url, clients, questions, server.process))
     tell("Beside the shipped model at work (aim: p99 below 250 ms)", findings)
 
 
