@@ -26,8 +26,6 @@ from fooocus_engine.models.catalogue import known_files
 
 INTERRUPTED = 130
 ON, OFF = ("on", "true", "1", "yes"), ("", "off", "false", "0", "no")
-TRIES = 8
-STALL_S = 60
 
 
 def parsed(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> argparse.Namespace:
@@ -130,15 +128,21 @@ def _whole(name: str, text: str, limits: tuple[int, int]) -> int:
     return int(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def patience_from(environment: Mapping[str, str]) -> Patience:
+    """How patient a bake is told to be: BAKE_TRIES, and BAKE_STALL in seconds.
+
+    Raises:
+        BadChoice: a variable holds a value that is not allowed.
+    """
+    tries = _whole("BAKE_TRIES", environment.get("BAKE_TRIES") or "8", (1, 100))
+    stall_s = _whole("BAKE_STALL", environment.get("BAKE_STALL") or "60", (1, 3600))
+    return Patience(tries=tries, stall_s=stall_s)
+
+
+def run(arguments: Sequence[str] | None, environment: Mapping[str, str], patience: Patience | None = None) -> int:
     """Bake; the exit status."""
-    environment = os.environ
     try:
-        patience = Patience(
-            tries=_whole("BAKE_TRIES", environment.get("BAKE_TRIES") or str(TRIES), (1, 100)),
-            stall_s=_whole("BAKE_STALL", environment.get("BAKE_STALL") or str(STALL_S), (1, 3600)),
-        )
-        bake(parsed(arguments, environment), environment, patience)
+        bake(parsed(arguments, environment), environment, patience or patience_from(environment))
     except BakeFailed as error:
         sys.stderr.write(f"{error}\n")
         return error.status
@@ -152,4 +156,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(None, os.environ))

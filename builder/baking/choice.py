@@ -1,6 +1,7 @@
 """Which files a bake is to have: presets, features and single files come down to a list. Pure.
 
-Takes words and the catalogue's rows; gives wanted files and what was left out, with the effect. Knows no network, no disk.
+Takes words and the catalogue's rows; gives wanted files and what was left out, with the effect. Knows no network and
+no disk.
 """
 
 from __future__ import annotations
@@ -116,12 +117,13 @@ def _own_file(text: str) -> KnownFile:
     match = _OWN.fullmatch(text)
     path = match["path"] if match else ""
     kind = next((kind for kind in KINDS if path.startswith(f"{kind}/")), None)
-    if not match or kind is None or not is_plain_name(path):
+    name = path[len(kind) + 1 :] if kind else ""
+    if not match or kind is None or not is_plain_name(name):
         allowed = f"KIND/NAME=URL or KIND/NAME=URL#sha256=HEX with KIND one of {', '.join(KINDS)}"
         raise BadChoice(
             f"file {text.split('=')[0]!r} cannot be used; allowed: {allowed}, as {CHECKPOINTS}/x.safetensors=…"
         )
-    return KnownFile(kind, path[len(kind) + 1 :], match["source"], (), match["sha256"])
+    return KnownFile(kind, name, match["source"], (), match["sha256"])
 
 
 def _within_licence(files: Sequence[KnownFile], accepted: bool) -> Choice:

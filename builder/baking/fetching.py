@@ -1,8 +1,8 @@
 """One file: what the server offers, then its bytes, checked, under its own name at last.
 
-Bytes gather in a hidden part file beside the place they are meant for. Its name holds a digest of address, size and etag,
-so that a part of something else is never gone on with. Only a complete file that has the right size and digest gets its
-name, in one rename.
+Bytes gather in a hidden part file beside the place they are meant for. Its name holds a digest of address, size and
+etag, so that a part of something else is never gone on with. Only a complete file that has the right size and digest
+gets its name, in one rename.
 """
 
 from __future__ import annotations

@@ -53,9 +53,10 @@ def halve(file: Path) -> bool:
 def _header(source: BinaryIO, name: str) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(source.read(8), "little")
     try:
-        if length > MAX_HEADER:
+        text = source.read(min(length, MAX_HEADER))
+        if len(text) < length:
             raise ValueError
-        header = json.loads(source.read(length))
+        header = json.loads(text)
         for _, tensor in _tensors(header):
             start, end = tensor["data_offsets"]
             if not 0 <= start <= end or not isinstance(tensor["dtype"], str):

@@ -1,4 +1,4 @@
-"""A bake, step by step: what is there, what servers offer, whether there is room, then the downloads, several at once."""
+"""A bake, step by step: what is there, what servers offer, whether there is room, then downloads, several at once."""
 
 from __future__ import annotations
 
