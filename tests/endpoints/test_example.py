@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fooocus_engine.endpoints.dialects import canonical
-from fooocus_engine.endpoints.example import main, on_installed_model
+from fooocus_engine.endpoints.example import main, on_installed_model, preset_on_installed_model
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.models.catalogue import Catalogue
 from tests.endpoints.asking import asked
@@ -47,6 +47,17 @@ def test_another_checkpoint_is_named_the_largest_of_several(tmp_path):
 @pytest.mark.parametrize("files", [{}, {"other.safetensors": 1}])
 def test_a_job_that_names_its_model_stays_as_it_is(tmp_path, named, files):
     assert on(tmp_path, files, JOB | named) == JOB | named
+
+
+def test_without_a_checkpoint_things_are_served_under_the_shipped_models_preset(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FOOOCUS_MODELS_DIR", str(tmp_path))
+    assert main(["--preset"]) == 0
+    assert capsys.readouterr().out == "starter\n"
+
+
+def test_with_a_checkpoint_things_are_served_under_the_servers_preset(tmp_path):
+    on(tmp_path, {"other.safetensors": 1})
+    assert preset_on_installed_model(Catalogue(tmp_path), "anime") == "anime"
 
 
 def test_the_repositorys_example_is_printed_as_a_job_that_is_understood(tmp_path, monkeypatch, capsys):
