@@ -20,8 +20,9 @@ RUN groupadd --gid 1000 app && useradd --uid 1000 --gid 1000 --create-home app
 FROM base AS packages
 RUN python3 -m venv /opt/venv
 ARG TORCH_SPEC=torch==2.13.0
+ARG TORCH_INDEX=""
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/root/.cache/pip pip install "${TORCH_SPEC}"
+RUN --mount=type=cache,target=/root/.cache/pip pip install ${TORCH_INDEX:+--index-url="${TORCH_INDEX}"} "${TORCH_SPEC}"
 COPY builder/requirements.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/requirements.txt
 
