@@ -1,10 +1,11 @@
 # syntax=docker/dockerfile:1
 # Two images: `worker` (the last stage, the default) for serverless endpoints and one machine, `shim` for the HTTP API alone.
-# Build arguments and variants: README.md. Layers go from what changes rarely to what changes often: new code leaves the
-# packages and the models as they are. No heredocs and no COPY --link, so that buildah runs this file too.
+# docs/deploy.md tells the variants. Layers go from what changes rarely to what changes often: new code leaves packages
+# and models as they are. No heredocs and no COPY --link, so that buildah runs this file too (builder/run_dockerfile.sh).
 
+# Debian with Python 3.11 or 3.12
 ARG BASE_IMAGE=python:3.11.14-slim-bookworm
-# baked: fetched into the image. volume: read from the network volume, or a mounted folder. cache: from the platform's cached model.
+# `baked`: fetched into the image; `volume`: read from a volume; `cache`: read from the platform's cached model
 ARG MODELS=baked
 
 
@@ -19,7 +20,9 @@ RUN groupadd --gid 1000 app && useradd --uid 1000 --gid 1000 --create-home app
 # What runs the models. The CUDA runtime comes with torch's own packages; the host brings the driver.
 FROM base AS packages
 RUN python3 -m venv /opt/venv
+# the torch to install; the tests run on this one
 ARG TORCH_SPEC=torch==2.13.0
+# where pip finds it; `https://download.pytorch.org/whl/cpu` for a worker without a GPU
 ARG TORCH_INDEX=""
 # hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip pip install ${TORCH_INDEX:+--index-url="${TORCH_INDEX}"} "${TORCH_SPEC}"
@@ -27,8 +30,8 @@ COPY builder/requirements.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/requirements.txt
 
 
-# Model files. This stage sees nothing of the code but what downloads need.
-FROM base AS models-baked
+# Model files. These stages see nothing of the code but what downloads need.
+FROM base AS baker
 RUN python3 -m venv /opt/venv
 COPY builder/requirements-bake.txt /build/builder/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/builder/requirements-bake.txt
@@ -37,22 +40,37 @@ COPY fooocus_engine/errors.py fooocus_engine/
 COPY fooocus_engine/models/catalogue.py fooocus_engine/models/catalogue.json fooocus_engine/models/
 COPY builder/bake.py builder/bake.lock.json builder/
 COPY builder/baking builder/baking
-ARG BAKE_PRESETS=default
-ARG BAKE_FEATURES=standard
-ARG BAKE_FILES=""
-ARG BAKE_ACCEPT_NON_COMMERCIAL=""
-ARG BAKE_HALF=""
-ARG BAKE_PARALLEL=4
+# in place of https://huggingface.co
 ARG HF_MIRROR=""
+# in place of https://github.com
 ARG GITHUB_MIRROR=""
-RUN --mount=type=secret,id=hf_token --mount=type=secret,id=download_tokens \
+# in place of https://raw.githubusercontent.com
+ARG GITHUB_RAW_MIRROR=""
+# downloads at a time, 1 to 16
+ARG BAKE_PARALLEL=4
+
+FROM baker AS models-baked
+# whose checkpoints, LoRAs and VAE are baked, with commas, or `all`
+ARG BAKE_PRESETS=default
+# what else is baked, with commas: see the table of features
+ARG BAKE_FEATURES=standard
+# further files, with blanks: `KIND/NAME` of a known one, or `KIND/NAME=URL#sha256=HEX`
+ARG BAKE_FILES=""
+# `1`: also bake files whose authors allow non-commercial use only (THIRD_PARTY)
+ARG BAKE_ACCEPT_NON_COMMERCIAL=""
+# `1`: float32 checkpoints become float16, half the bytes to read at start
+ARG BAKE_HALF=""
+RUN --mount=type=secret,id=hf_token --mount=type=secret,id=github_token --mount=type=secret,id=civitai_token \
     python -m builder.bake --into /models --lock builder/bake.lock.json \
     && cp builder/bake.lock.json /models/
 
+# The platform's cached model is one repository; what most of them lack is the vocabulary of the text encoders.
+FROM baker AS models-cache
+RUN python -m builder.bake --into /models --lock builder/bake.lock.json --presets starter --features none \
+    --files "clip_tokenizer/vocab.json clip_tokenizer/merges.txt"
+
 FROM base AS models-volume
 RUN mkdir /models
-
-FROM models-volume AS models-cache
 
 # hadolint ignore=DL3006
 FROM models-${MODELS} AS models
@@ -74,8 +92,11 @@ RUN rm -rf fooocus_engine/models/embedded \
     && python -m compileall -q fooocus_engine \
     && install --directory --owner app --group app outputs
 ENV SHIM_HOST=0.0.0.0
+# told by the image's labels
 ARG VERSION=0.1.0
+# told by the image's labels
 ARG REVISION=unknown
+# told by the image's labels
 ARG SOURCE=""
 LABEL org.opencontainers.image.title="fooocus-engine-shim" \
       org.opencontainers.image.description="The documented HTTP API of Fooocus-API in front of a serverless endpoint" \
