@@ -56,7 +56,7 @@ class Patience:
 
     def pause_s(self, failures: int, asked_s: float) -> float:
         """Before the next try: doubling, with up to a quarter of chance, and no less than the server asked for."""
-        own = min(self.first_pause_s * 2 ** (failures - 1), self.longest_pause_s) * random.uniform(1.0, 1.25)
+        own = min(self.first_pause_s * 2.0 ** (failures - 1), self.longest_pause_s) * random.uniform(1.0, 1.25)
         return max(own, min(asked_s, self.longest_wait_s))
 
 

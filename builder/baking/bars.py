@@ -38,7 +38,7 @@ class Bars:
             self._bars.pop(name).close()
 
     def _bar(self, label: str, total: int | None, **more: object) -> tqdm[None]:
-        return tqdm(desc=label[:32], total=total, unit="B", unit_scale=True, file=self._stream, **more)  # type: ignore[arg-type]
+        return tqdm(desc=label[:32], total=total, unit="B", unit_scale=True, file=self._stream, **more)
 
     def __enter__(self) -> Self:
         return self
