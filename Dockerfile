@@ -5,8 +5,6 @@
 
 # Debian with Python 3.11 or 3.12
 ARG BASE_IMAGE=python:3.11.14-slim-bookworm
-# `baked`: fetched into the image; `volume`: read from a volume; `cache`: read from the platform's cached model
-ARG MODELS=baked
 
 
 FROM ${BASE_IMAGE} AS base
@@ -30,26 +28,18 @@ COPY builder/requirements.txt /build/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/requirements.txt
 
 
-# Model files. These stages see nothing of the code but what downloads need.
-FROM base AS baker
+# Model files. This stage sees nothing of the code but what downloads need.
+FROM base AS models
 RUN python3 -m venv /opt/venv
 COPY builder/requirements-bake.txt /build/builder/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/builder/requirements-bake.txt
 WORKDIR /build
 COPY fooocus_engine/errors.py fooocus_engine/
 COPY fooocus_engine/models/catalogue.py fooocus_engine/models/catalogue.json fooocus_engine/models/
-COPY builder/bake.py builder/bake.lock.json builder/
+COPY builder/bake.py builder/bake.lock.json builder/bake_stage.sh builder/
 COPY builder/baking builder/baking
-# in place of https://huggingface.co
-ARG HF_MIRROR=""
-# in place of https://github.com
-ARG GITHUB_MIRROR=""
-# in place of https://raw.githubusercontent.com
-ARG GITHUB_RAW_MIRROR=""
-# downloads at a time, 1 to 16
-ARG BAKE_PARALLEL=4
-
-FROM baker AS models-baked
+# `baked`: fetched into the image; `volume`: read from a volume; `cache`: read from the platform's cached model
+ARG MODELS=baked
 # whose checkpoints, LoRAs and VAE are baked, with commas, or `all`
 ARG BAKE_PRESETS=default
 # what else is baked, with commas: see the table of features
@@ -60,20 +50,16 @@ ARG BAKE_FILES=""
 ARG BAKE_ACCEPT_NON_COMMERCIAL=""
 # `1`: float32 checkpoints become float16, half the bytes to read at start
 ARG BAKE_HALF=""
+# downloads at a time, 1 to 16
+ARG BAKE_PARALLEL=4
+# in place of https://huggingface.co
+ARG HF_MIRROR=""
+# in place of https://github.com
+ARG GITHUB_MIRROR=""
+# in place of https://raw.githubusercontent.com
+ARG GITHUB_RAW_MIRROR=""
 RUN --mount=type=secret,id=hf_token --mount=type=secret,id=github_token --mount=type=secret,id=civitai_token \
-    python -m builder.bake --into /models --lock builder/bake.lock.json \
-    && cp builder/bake.lock.json /models/
-
-# The platform's cached model is one repository; what most of them lack is the vocabulary of the text encoders.
-FROM baker AS models-cache
-RUN python -m builder.bake --into /models --lock builder/bake.lock.json --presets starter --features none \
-    --files "clip_tokenizer/vocab.json clip_tokenizer/merges.txt"
-
-FROM base AS models-volume
-RUN mkdir /models
-
-# hadolint ignore=DL3006
-FROM models-${MODELS} AS models
+    sh builder/bake_stage.sh "${MODELS}" /models
 
 
 # The HTTP API alone: no torch, no SDK, no OpenCV.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from fooocus_engine.models.catalogue import known_files
 from fooocus_engine.prompts.styles import SHIPPED, load_styles
 from fooocus_engine.settings import Settings, settings_from_environment
 from fooocus_engine.shim.settings import shim_settings
+from tests.web import unused_port
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -50,7 +54,7 @@ def copied(stage: str) -> set[str]:
     return {source for line in found for source in line.split()[:-1]}
 
 
-@pytest.mark.parametrize("stage", ["packages", "models-baked", "models-cache", "shim-packages"])
+@pytest.mark.parametrize("stage", ["packages", "models", "shim-packages"])
 def test_a_change_of_the_code_leaves_packages_and_models_as_they_are(stage):
     assert copied(stage).isdisjoint({".", "fooocus_engine", "builder", *CODE})
     assert "worker" not in lineage(stage)
@@ -90,12 +94,34 @@ def test_what_buildah_cannot_is_not_used():
     assert not re.search(r"(?m)^COPY --link", DOCKERFILE)
 
 
-def test_each_variant_of_models_has_a_stage():
-    assert {name for name in stages() if name.startswith("models-")} == {
-        "models-baked",
-        "models-volume",
-        "models-cache",
-    }
+def bake_stage(models: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run what the stage of the models runs, in a copy of what it sees."""
+    for name in copied("models"):
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **more}
+    command = ["sh", "builder/bake_stage.sh", models, str(folder / "models")]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("models", ["baked", "volume"])
+def test_the_stage_of_the_models_sees_all_that_it_needs(models, tmp_path):
+    done = bake_stage(models, tmp_path, BAKE_PRESETS="starter", BAKE_FEATURES="none")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["bake.lock.json"]
+
+
+def test_a_stage_that_cannot_fetch_fails(tmp_path):
+    done = bake_stage("cache", tmp_path, HF_MIRROR=f"http://127.0.0.1:{unused_port()}", BAKE_TRIES="1")
+    assert done.returncode == 1
+    assert "clip_tokenizer/vocab.json" in done.stderr
+
+
+def test_an_unknown_variant_of_models_is_refused(tmp_path):
+    done = bake_stage("none", tmp_path)
+    assert done.returncode == 2
+    assert "allowed: baked, cache, volume" in done.stderr
 
 
 def test_the_default_bake_is_known():
