@@ -74,7 +74,7 @@ class Bake:
         missing = [file for file in files if not self._place(file).is_file()]
         for file in files:
             if file not in missing:
-                await asyncio.to_thread(self._check_present, file)
+                await self._check_present(file)
         async with self._fetcher() as fetcher:
             wanted = await _all(fetcher.offered(self._wanted(file)) for file in missing)
             self._check_space(wanted)
@@ -89,28 +89,28 @@ class Bake:
         async with gate:
             facts = await fetcher.fetch(wanted)
             bars.done(wanted.name)
-            await asyncio.to_thread(self._keep, wanted.known, facts)
+            await self._keep(wanted.known, facts)
 
-    def _keep(self, file: KnownFile, facts: Facts) -> None:
-        """Note a file that has come, and halve it if that is asked for."""
+    async def _keep(self, file: KnownFile, facts: Facts) -> None:
+        """Halve a file that has come if that is asked for, and note it."""
         assert facts.bytes is not None and facts.sha256 is not None
-        kept = None
-        place = self._place(file)
-        if self.half and file.kind == CHECKPOINTS and place.suffix == ".safetensors" and halve(place):
-            kept = facts_of(place)
+        kept, place = None, self._place(file)
+        halved = self.half and file.kind == CHECKPOINTS and place.suffix == ".safetensors"
+        if halved and await asyncio.to_thread(halve, place):
+            kept = await asyncio.to_thread(facts_of, place)
         if kept or not file.sha256:
             self.lock.note(file, Row(file.source, facts.bytes, facts.sha256, kept))
 
-    def _check_present(self, file: KnownFile) -> None:
+    async def _check_present(self, file: KnownFile) -> None:
         """A file that lies there is the one that is meant; if nobody knows, it is from now on.
 
         Raises:
             WrongContent: it is not.
         """
         known, row = self.lock.facts(file), self.lock.row(file)
-        found = facts_of(self._place(file), known.md5 is not None)
+        found = await asyncio.to_thread(facts_of, self._place(file), known.md5 is not None)
         if known.sha256 is None and known.md5 in (None, found.md5):
-            self._keep(file, found)
+            await self._keep(file, found)
             return
         same = found.sha256 == known.sha256 or (known.sha256 is None and found.md5 == known.md5)
         if not same and not (row and row.kept and row.kept.sha256 == found.sha256):
