@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run serve bake reference executed check format test slow test-gpu fuzz golden bench bench-full bench-patch bench-api soak clean
+.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -60,6 +60,9 @@ slow: $(VENV)/.dev ## tests that take minutes or many gigabytes
 test-gpu: $(VENV)/.dev ## tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
+replay: $(VENV)/.dev ## every documented HTTP request, against the drop-in server on two small models
+	$(BIN)/python -m pytest tests/e2e/test_http_api.py
+
 fuzz: $(VENV)/.dev ## thousands of requests made from the HTTP API's own description
 	$(BIN)/python -m tests.shim.fuzz
 
@@ -74,7 +77,7 @@ bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, and 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size
 
-bench-api: $(VENV)/.dev ## measure the HTTP API under 200 clients, beside a stub of the platform
+bench-api: $(VENV)/.dev ## measure the HTTP API: its start, and 200 clients beside a stub and beside the shipped model at work
 	$(BIN)/python -m benchmarks.api
 
 JOBS ?= 500

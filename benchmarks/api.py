@@ -1,7 +1,8 @@
-"""``python -m benchmarks.api``: the HTTP door under 200 clients, beside a stub platform whose worker answers at once.
+"""``python -m benchmarks.api``: how fast the HTTP door starts, and what 200 clients see of it.
 
-Each client submits a job and then asks about it about once a second. The door runs in a process of its own; `--url`
-measures one that runs already (a local one, say, while its worker paints).
+The door runs in a process of its own. It is measured beside a stub platform whose worker answers at once, and once more
+as the drop-in server while the shipped model paints (``--only stub``, ``--only painting``; ``--url`` asks a door that
+runs already). Each client submits a job and then asks about jobs about once a second.
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ import argparse
 import asyncio
 import os
 import random
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -25,31 +23,21 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.measure import report
+from tests.e2e.drop_in import drop_in, free_ports
 from tests.shim.live import serving
-from tests.shim.stub_platform import KEY, StubPlatform
+from tests.shim.process import started
+from tests.shim.stub_platform import StubPlatform
 
-ROOT = Path(__file__).parent.parent
-T2I, QUERY = "/v1/generation/text-to-image", "/v1/generation/query-job"
-QUESTIONS = (QUERY, QUERY, QUERY, "/v1/generation/job-queue", QUERY, "/v1/generation/job-history?page=0")
+T2I, QUERY, QUEUE = "/v1/generation/text-to-image", "/v1/generation/query-job", "/v1/generation/job-queue"
+HISTORY = "/v1/generation/job-history"
+QUESTIONS = (QUERY, QUERY, QUERY, QUEUE, QUERY, f"{HISTORY}?page=0")
 """What a client asks in turn."""
-DOOR = """
-import asyncio, sys
-from fooocus_engine.settings import settings_from_environment
-from fooocus_engine.shim.serving import serve
-from fooocus_engine.shim.settings import shim_settings
-told = dict(line.split("=", 1) for line in sys.stdin.read().split())
-asyncio.run(serve(shim_settings(sys.argv[1:], told), settings_from_environment(told)))
-"""
-WEIGHT = """
-import time
-started = time.process_time()
-from fooocus_engine.settings import Settings
-from fooocus_engine.shim.app import create_app
-from fooocus_engine.shim.settings import ShimSettings
-create_app(ShimSettings(), Settings())
-peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-print(time.process_time() - started, int(peak) / 1024)
-"""
+JOB = {
+    "prompt": "a red boat", "async_process": True, "image_seed": 1, "style_selections": [], "loras": [],
+    "aspect_ratios_selection": "64*64", "advanced_params": {"overwrite_step": 4, "inpaint_engine": "None"},
+}  # fmt: skip
+ROOMY = {"SHIM_QUEUE_SIZE": "1000", "SHIM_LOG_LEVEL": "info", "SHIM_PERSISTENT": "on"}
+MB = 1024
 
 
 @dataclass
@@ -61,7 +49,8 @@ class Findings:
     statuses: Counter[int] = field(default_factory=Counter)
     ended: list[tuple[int, int, str]] = field(default_factory=list)
     """Of ended jobs: when they were submitted and begun, and their ids."""
-
+    open_at_last: int = 0
+    """Jobs that had not ended when the last question was answered."""
     processor_s: float = 0.0
     """Of the door, over all requests."""
 
@@ -75,62 +64,73 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.api", description=__doc__)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--questions", type=int, default=10, help="of each client")
+    parser.add_argument("--only", choices=("stub", "painting"))
     parser.add_argument("--url", help="a door that runs already; none is started")
     given = parser.parse_args()
+    asking = given.clients, given.questions
     if given.url:
-        findings = asyncio.run(asked(given.url, given.clients, given.questions))
-    else:
-        stub = StubPlatform()
-        with door(stub) as (url, number):
-            findings = asyncio.run(asked(url, given.clients, given.questions, number))
-        assert [job_id for _, _, job_id in sorted(findings.ended)] == list(stub.jobs), "the platform's order is another"
+        tell(f"The door at {given.url}", asyncio.run(asked(given.url, *asking)))
+        return
+    if given.only != "painting":
+        beside_stub(*asking)
+    if given.only != "stub":
+        beside_painting(*asking)
+
+
+def beside_stub(clients: int, questions: int) -> None:
+    """Measure a door whose platform and worker cost next to nothing; and its start."""
+    stub = StubPlatform()
+    with door(stub) as (url, process):
+        findings = asyncio.run(asked(url, clients, questions, process))
+        peak = memory_mb(process)
+    assert [job_id for _, _, job_id in sorted(findings.ended)] == list(stub.jobs), "the platform's order is another"
+    tell("Beside a stub worker (aim: p99 below 50 ms)", findings, ("most memory of the door", f"{peak:.0f} MB"))
+
+
+def beside_painting(clients: int, questions: int) -> None:
+    """Measure the drop-in server while its worker paints."""
+    with tempfile.TemporaryDirectory() as folder, drop_in(Path(folder), FOOOCUS_PRESET="starter", **ROOMY) as server:
+        findings = asyncio.run(asked(server.url, clients, questions, server.process))
+    tell("Beside the shipped model at work (aim: p99 below 250 ms)", findings)
+
+
+def tell(title: str, findings: Findings, *more: tuple[str, str]) -> None:
+    """Report."""
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     wrong = sum(count for status, count in findings.statuses.items() if status >= 500)
     cost = 1000 * findings.processor_s / findings.statuses.total()
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     report(
-        f"{given.clients} clients, {len(findings.seconds)} questions about status, load of the machine {load}",
+        f"{title}\n  load of the machine: {load} on {os.cpu_count()} processors",
         [
+            ("questions about status", str(len(findings.seconds))),
             ("median", findings.percentile(0.5)),
-            ("p99 (aim 50 ms with a stub worker, 250 ms beside a painting one)", findings.percentile(0.99)),
+            ("p99", findings.percentile(0.99)),
             ("longest", findings.percentile(1)),
             ("processor time of the door for each request", f"{cost:.2f} ms"),
             ("answers of 5xx (aim 0)", str(wrong)),
-            ("ended jobs begun in order of submission (aim all)", in_order(findings)),
+            ("jobs open when the last question was answered", str(findings.open_at_last)),
+            ("jobs begun no earlier than the one submitted before (aim all)", in_order(findings)),
+            *more,
         ],
     )
-    seconds, megabytes = map(float, weight().split())
-    report(
-        "Importing and building the door, a fresh process",
-        [("processor time (aim 1.5 s)", f"{seconds:.2f} s"), ("memory (aim 90 MB)", f"{megabytes:.0f} MB")],
-    )
-
-
-def weight() -> str:
-    """Processor seconds and megabytes of a fresh door."""
-    done = subprocess.run([sys.executable, "-c", WEIGHT], cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 @contextmanager
 def door(stub: StubPlatform) -> Iterator[tuple[str, int]]:
-    """A door in a process of its own, in front of the stub; its address and its number."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    """A door in front of the stub, its address and its number; what its start took is reported."""
+    (port,) = free_ports(1)
     with serving(stub) as platform, tempfile.TemporaryDirectory() as folder:
-        told = {
-            "RUNPOD_ENDPOINT_BASE_URL": f"http://127.0.0.1:{platform}/v2",
-            "RUNPOD_ENDPOINT_ID": "ep",
-            "RUNPOD_API_KEY": KEY,
-            "FOOOCUS_DATA_DIR": folder,
-            "SHIM_QUEUE_SIZE": "1000",
-            "SHIM_LOG_LEVEL": "warning",
-        }
-        command = [sys.executable, "-c", DOOR, "--persistent", "--port", str(port)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT, text=True)
-        assert process.stdin is not None
-        process.stdin.write("\n".join(f"{name}={value}" for name, value in told.items()))
-        process.stdin.close()
+        began = time.perf_counter()
+        process = started(Path(folder), port, platform, **ROOMY)
+        wall = time.perf_counter() - began
+        report(
+            "Start of the door, a fresh process without torch",
+            [
+                ("until it answers (aim 1.5 s)", f"{wall:.2f} s"),
+                ("processor time of that", f"{processor_s(process.pid):.2f} s"),
+                ("memory (aim 90 MB)", f"{memory_mb(process.pid):.0f} MB"),
+            ],
+        )
         try:
             yield f"http://127.0.0.1:{port}", process.pid
         finally:
@@ -138,23 +138,7 @@ def door(stub: StubPlatform) -> Iterator[tuple[str, int]]:
             process.wait()
 
 
-async def asked(url: str, clients: int, questions: int, process: int | None = None) -> Findings:
-    """What so many clients saw. They begin within a second, each at its own moment."""
-    findings, chance = Findings(), random.Random(1)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
-        await _answering(session)
-        moments = [chance.random() for _ in range(clients)]
-        before = _processor_s(process)
-        await asyncio.gather(*(_client(session, findings, questions, moment) for moment in moments))
-        findings.processor_s = _processor_s(process) - before
-        async with session.get("/v1/generation/job-history") as reply:
-            history = (await reply.json())["history"]
-    findings.ended = [_times(item) for item in history]
-    return findings
-
-
-def _processor_s(process: int | None) -> float:
+def processor_s(process: int | None) -> float:
     """Seconds of processor time that a process has taken; 0 for none of ours."""
     if process is None:
         return 0.0
@@ -162,30 +146,54 @@ def _processor_s(process: int | None) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def _answering(session: aiohttp.ClientSession) -> None:
-    for _ in range(600):
-        try:
-            async with session.get("/ping"):
-                return
-        except aiohttp.ClientConnectorError:
-            await asyncio.sleep(0.1)
-    raise SystemExit("the door does not answer")
+def memory_mb(process: int) -> float:
+    """The most memory that a process has held."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / MB for line in lines if line.startswith("VmHWM"))
 
 
-async def _client(session: aiohttp.ClientSession, findings: Findings, questions: int, moment: float) -> None:
+async def asked(url: str, clients: int, questions: int, process: int | None = None) -> Findings:
+    """What so many clients saw, and the order in which all of their jobs were begun. They begin within a second."""
+    findings, chance = Findings(), random.Random(1)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=aiohttp.ClientTimeout(total=900)) as session:
+        before = processor_s(process)
+        moments = [chance.random() for _ in range(clients)]
+        ids = await asyncio.gather(*(_client(session, findings, questions, moment) for moment in moments))
+        findings.processor_s = processor_s(process) - before
+        async with session.get(QUEUE) as reply:
+            findings.open_at_last = (await reply.json())["running_size"]
+        for job_id in ids:
+            await _ended(session, job_id)
+        async with session.get(HISTORY) as reply:
+            findings.ended = [_times(item) for item in (await reply.json())["history"]]
+    return findings
+
+
+async def _client(session: aiohttp.ClientSession, findings: Findings, questions: int, moment: float) -> str:
+    """One client: the id of its job."""
     await asyncio.sleep(moment)
-    body = {"prompt": "a boat", "async_process": True, "image_seed": 1}
-    async with session.post(T2I, json=body) as reply:
+    async with session.post(T2I, json=JOB) as reply:
         findings.statuses[reply.status] += 1
-        job_id = (await reply.json())["job_id"]
+        job_id = str((await reply.json())["job_id"])
     for number in range(questions):
         await asyncio.sleep(1)
         path = QUESTIONS[number % len(QUESTIONS)]
-        started = time.perf_counter()
+        began = time.perf_counter()
         async with session.get(path, params={"job_id": job_id} if path == QUERY else None) as reply:
             await reply.read()
             findings.statuses[reply.status] += 1
-        findings.seconds.append(time.perf_counter() - started)
+        findings.seconds.append(time.perf_counter() - began)
+    return job_id
+
+
+async def _ended(session: aiohttp.ClientSession, job_id: str) -> None:
+    while True:
+        async with session.get(QUERY, params={"job_id": job_id, "wait": 60}) as reply:
+            stage = (await reply.json())["job_stage"]
+        assert stage != "ERROR", f"job {job_id} failed"
+        if stage == "SUCCESS":
+            return
 
 
 def _times(item: dict[str, object]) -> tuple[int, int, str]:
@@ -195,8 +203,8 @@ def _times(item: dict[str, object]) -> tuple[int, int, str]:
 
 
 def in_order(findings: Findings) -> str:
-    """How many of the jobs that ended were begun no earlier than the one submitted before."""
-    begun = [started for _, started, _ in sorted(findings.ended)]
+    """How many of the jobs were begun no earlier than the one submitted before."""
+    begun = [at for _, at, _ in sorted(findings.ended)]
     return f"{len(begun) - sum(a > b for a, b in pairwise(begun))} of {len(begun)}"
 
 

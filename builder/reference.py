@@ -1,7 +1,8 @@
 """``python -m builder.reference [--check]``: writes the tables of docs/parameters.md and docs/settings.md.
 
 Parameters come from the very models that validate requests, options of the HTTP API from its settings, build arguments
-from the Dockerfile. What a field means is told by ``parameter_words.json``, else by its docstring. What stands between the marks of a table is replaced; all other text is written by hand.
+from the Dockerfile. What a field means is told by ``parameter_words.json``, else by its docstring. What stands between
+the marks of a table is replaced; all other text is written by hand.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN_PATHS = ("/docs", "/redoc", "/openapi.json")
-OPEN_FOLDERS = ("/docs/", "/inputs/", "/internal/")
-"""The latter two are guarded by names that cannot be guessed."""
+OPEN_FOLDERS = ("/docs/", "/inputs/")
+"""The latter is guarded by names that cannot be guessed."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from fooocus_engine.shim.door import Door
 from fooocus_engine.shim.gallery import converted, media_type_of
 from fooocus_engine.shim.responses import as_json
 
+TAG_LENGTH = 32  # characters
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept"}
 PAGE = '<!DOCTYPE html><html><body><a href="/docs">Fooocus API: documentation</a></body></html>'
 
@@ -30,7 +32,8 @@ async def picture(door: Door, request: Request) -> Response:
     if extension is None or MEDIA_TYPES[extension] == media_type_of(path.name):
         return FileResponse(path, media_type=media_type_of(path.name), headers=FOREVER)
     body = await asyncio.to_thread(lambda: converted(path.read_bytes(), extension))
-    return Response(body, media_type=MEDIA_TYPES[extension], headers=FOREVER)
+    tag = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:TAG_LENGTH]}"'}
+    return Response(body, media_type=MEDIA_TYPES[extension], headers=FOREVER | tag)
 
 
 async def left_input(door: Door, request: Request) -> Response:

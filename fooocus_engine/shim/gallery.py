@@ -17,15 +17,32 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from fooocus_engine.errors import StorageFailed
-from fooocus_engine.output.encode import MEDIA_TYPES, WRITTEN_BY, Embedded, encode, media_type, read_metadata
+from fooocus_engine.errors import EngineError, StorageFailed
+from fooocus_engine.output.encode import (
+    MEDIA_TYPES,
+    WRITTEN_BY,
+    Embedded,
+    encode,
+    longest_side,
+    media_type,
+    read_metadata,
+)
 from fooocus_engine.output.storage.folder import FolderStorage
 from fooocus_engine.shim.entries import Picture
 from fooocus_engine.shim.results import WorkerPicture, worker_pictures
 
+MAX_PIXELS = 64_000_000  # of a conversion, which holds three bytes for each
+BEGINNINGS = {"image/png": b"\x89PNG", "image/jpeg": b"\xff\xd8", "image/webp": b"RIFF"}
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 Fetch = Callable[[str], Awaitable[bytes]]
 """An address in the workers' bucket → what lies there."""
+
+
+class NotConverted(EngineError):
+    """A stored picture cannot be had in another format than its own."""
+
+    status = 406
+    type = "not_converted"
 
 
 class Gallery:
@@ -107,9 +124,18 @@ def media_type_of(name: str) -> str:
 
 
 def converted(data: bytes, extension: str) -> bytes:
-    """A stored picture in the format of ``extension``, its metadata kept; the very bytes if it has that format."""
-    with Image.open(io.BytesIO(data)) as image:
-        if Image.MIME.get(image.format or "") == media_type(extension):
-            return data
-        found = read_metadata(image)
-        return encode(image.convert("RGB"), extension, found and Embedded(found.scheme, found.text, WRITTEN_BY))
+    """A stored picture in the format of ``extension``, its metadata kept; the very bytes if it has that format.
+
+    Raises:
+        NotConverted: it is larger than this door converts, or than that format can be.
+    """
+    if data.startswith(BEGINNINGS[media_type(extension)]):
+        return data
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS or max(image.size) > longest_side(extension):
+                raise NotConverted(f"the picture is {image.width}x{image.height} pixels, too large to be converted")
+            found = read_metadata(image)
+            return encode(image.convert("RGB"), extension, found and Embedded(found.scheme, found.text, WRITTEN_BY))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise NotConverted("the picture is too large to be converted") from None

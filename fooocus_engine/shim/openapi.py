@@ -140,6 +140,7 @@ def _with_defaults(schema: Json, defaults: Mapping[str, Any]) -> None:
 
 _DETAIL = replies.Detail
 ANSWERS_OF_ALL: Json = {403: _answer("The API key is missing or wrong", _DETAIL)}
+_LARGE: Json = _answer("The picture is too large to be converted to the format that is asked for", _DETAIL)
 _REFUSED: Json = {422: _answer("Faults in the request, each with its place", replies.Refused)}
 _WORKER_FAILS: Json = {
     **_REFUSED,
@@ -156,6 +157,7 @@ _GENERATION: Json = {
     **_WORKER_FAILS,
     200: _answer("Results, or the job object, or the picture", list[replies.Result] | replies.Job, PICTURES),
     400: _answer("Given up while a picture was asked for", None, TEXT),
+    406: _LARGE,
     409: _answer("The queue is full, and a picture was asked for", None, TEXT),
     500: _answer("The job failed", replies.FailedJob | _DETAIL, TEXT),
     503: _answer("The platform cannot be reached, or this server stops", replies.OpenJobDetail | _DETAIL),
@@ -186,6 +188,9 @@ _PLAIN: dict[str, tuple[type[BaseModel] | None, Json]] = {
     "stop": (StopQuestion, _REFUSED | {200: _answer("Done", replies.Stopped)}),
     "health": (None, {200: _answer("All is well", replies.Health), 503: _answer("No platform", replies.Health)}),
     "home": (None, {200: _answer("A page", None, {"text/html": {"schema": {"type": "string"}}})}),
-    "files": (None, {200: _answer("The picture", None, PICTURES), 404: _answer("No such picture", _DETAIL)}),
+    "files": (
+        None,
+        {200: _answer("The picture", None, PICTURES), 404: _answer("No such picture", _DETAIL), 406: _LARGE},
+    ),
     "inputs": (None, {200: _answer("The picture", None, ANY_BYTES), 404: _answer("No such picture", _DETAIL)}),
 }

@@ -19,7 +19,7 @@ from fooocus_engine.endpoints.table import Endpoint
 
 MODEL_FIELDS = ("base_model_name", "refiner_model_name", "loras")
 """Fields that name model files: left to the worker where the client named none (api.md §6.3)."""
-MODEL_ADVANCED = ("vae_name",)
+MODEL_ADVANCED = ("vae_name", "inpaint_engine")  # the latter stands for a patch file
 LEAST_EXECUTION_S = 600
 SLOWEST_STEP_S = 1.0  # of one picture, on the slowest card worth using: a bound, not an estimate
 ABSENT: Mapping[str, Any] = {

@@ -66,3 +66,9 @@ def test_the_repositorys_example_is_printed_as_a_job_that_is_understood(tmp_path
     given = json.loads(capsys.readouterr().out)["input"]
     assert canonical(given).endpoint == "text-to-image"
     assert asked(given).preset == "starter"
+
+
+def test_the_recipe_of_make_serve_asks_for_that_preset():
+    recipe = (ROOT / "Makefile").read_text().split("\nserve:")[1].split("\n\n")[0]
+    assert "-m fooocus_engine.endpoints.example --preset" in recipe
+    assert "-m fooocus_engine.shim --local" in recipe

@@ -21,6 +21,8 @@ from tests.shim.pictures import base64_of, file_name, media_of, picture
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("examples.json").read_text())
 HTTP = {block: rows for block, rows in EXAMPLES.items() if block != "platform"}
+REFUSED: list[dict[str, Any]] = json.loads(Path(__file__).with_name("refused.json").read_text())
+"""Requests that must be refused, and the place that is named; those ``by_worker`` only by one that opens pictures."""
 RESULT = ["base64", "url", "seed", "finish_reason"]
 JOB = ["job_id", "job_type", "job_stage", "job_progress", "job_status", "job_step_preview", "job_result"]
 NO_ENGINE = {route.path: row.name for row in ENDPOINTS.values() if row.request is None for route in row.routes}
@@ -39,22 +41,25 @@ class Replay:
     def send(self, example: Mapping[str, Any]) -> httpx.Response:
         """The answer to an example, every token filled in."""
         headers = dict(example.get("headers", {}))
-        sent: dict[str, Any] = {"params": self._filled(example.get("query", {}))}
+        sent: dict[str, Any] = {"params": self.filled(example.get("query", {}))}
+        if "content" in example:
+            sent["content"] = example["content"]
         if "json" in example:
-            sent["content"] = json.dumps(self._quick(self._filled(example["json"]))).encode()
+            sent["content"] = json.dumps(self.quick(self.filled(example["json"]))).encode()
             if not example.get("raw_json"):
                 headers["Content-Type"] = "application/json"
         if "form" in example or "files" in example:
-            sent["data"] = self._quick_form(self._filled(example.get("form", {})))
+            sent["data"] = self._quick_form(self.filled(example.get("form", {})))
             sent["files"] = {
                 n: self._part(token.removeprefix("@file:")) for n, token in example.get("files", {}).items()
             }
-        reply = self.client.request(example["method"], example["path"], headers=headers, **sent)
-        if reply.status_code == 200 and example["expect"]["shape"] == "job":
+        reply = self.client.request(example.get("method", "POST"), example["path"], headers=headers, **sent)
+        if reply.status_code == 200 and example.get("expect", {}).get("shape") == "job":
             self.job = reply.json()["job_id"]
         return reply
 
-    def _filled(self, value: Any) -> Any:
+    def filled(self, value: Any) -> Any:
+        """``value`` with what its tokens stand for."""
         match value:
             case "@job":
                 return self.job
@@ -65,27 +70,27 @@ class Replay:
             case str() if value.startswith("@url:"):
                 return self.file_url(value[5:])
             case dict():
-                return {name: self._filled(item) for name, item in value.items()}
+                return {name: self.filled(item) for name, item in value.items()}
             case list():
-                return [self._filled(item) for item in value]
+                return [self.filled(item) for item in value]
             case _:
                 return value
 
-    def _quick(self, body: dict[str, Any]) -> dict[str, Any]:
+    def quick(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a request with few steps, unless it says how many itself."""
         advanced = body.get("advanced_params") or {}
-        if self.steps is None or "overwrite_step" in advanced:
+        if self.steps is None or "overwrite_step" in advanced or isinstance(advanced, str):
             return body
         return {**body, "advanced_params": {**advanced, "overwrite_step": self.steps}}
 
     def _quick_form(self, form: dict[str, Any]) -> dict[str, Any]:
         if self.steps is None:
             return form
-        return {
-            **form,
-            "advanced_params": json.dumps(
-                {"overwrite_step": self.steps, **json.loads(form.get("advanced_params") or "{}")}
-            ),
-        }
+        try:
+            advanced = json.loads(form.get("advanced_params") or "{}")
+        except ValueError:  # one that is to be refused
+            return form
+        return {**form, "advanced_params": json.dumps({"overwrite_step": self.steps, **advanced})}
 
     def _part(self, name: str) -> tuple[str, bytes, str]:
         return file_name(name), picture(name), media_of(name)
@@ -104,6 +109,15 @@ def check(reply: httpx.Response, example: Mapping[str, Any]) -> None:
         assert reply.json() == expected["equals"]
     if "keys" in expected:
         assert set(expected["keys"]) <= set(reply.json())
+
+
+def check_refused(reply: httpx.Response, example: Mapping[str, Any]) -> None:
+    """Hold the answer to a request that must be refused against what is documented."""
+    if example["path"] in NO_ENGINE:
+        assert reply.status_code == 501
+        return
+    assert reply.status_code == 422, reply.text
+    assert [problem["loc"] for problem in reply.json()["detail"]] == [example["loc"]]
 
 
 def _list(reply: httpx.Response, expected: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.shim.live import live
-from tests.shim.replay import EXAMPLES, HTTP, NO_ENGINE, Replay, canonical_values, check
+from tests.shim.replay import EXAMPLES, HTTP, NO_ENGINE, REFUSED, Replay, canonical_values, check, check_refused
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,13 @@ def test_documented_requests_get_the_documented_answers(door, block):
         if example["path"] not in NO_ENGINE:
             for name, value in canonical_values(example):
                 assert sent[0][name] == value, (example["id"], name)
+
+
+@pytest.mark.parametrize("example", [row for row in REFUSED if not row.get("by_worker")], ids=lambda row: row["id"])
+def test_what_must_be_refused_is_refused_and_its_place_named(door, example):
+    before = len(door.stub.jobs)
+    check_refused(Replay(door.client, addressed).send(example), example)
+    assert len(door.stub.jobs) == before
 
 
 def test_there_are_as_many_examples_as_documented():

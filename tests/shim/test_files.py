@@ -54,8 +54,19 @@ def test_a_picture_that_has_the_format_is_sent_byte_for_byte(door, stored):
     assert "the%20boat-0.png" in stored
 
 
-def test_a_picture_has_a_tag(door, stored):
-    assert door.client.get(stored).headers["etag"]
+def test_a_picture_that_is_too_large_is_kept_but_not_converted(door):
+    folder = door.data / "files" / "2024-01-02"
+    folder.mkdir(parents=True)
+    Image.new("1", (20_000, 5_000)).save(folder / "wide.png")
+    path = "/files/2024-01-02/wide.png"
+    reply = door.client.get(path, headers={"Accept": "image/webp"})
+    assert (reply.status_code, list(reply.json())) == (406, ["detail"])
+    assert door.client.get(path, headers={"Accept": "image/png"}).status_code == 200
+
+
+def test_a_picture_has_a_tag_in_each_format(door, stored):
+    tags = {door.client.get(stored, headers={"Accept": f"image/{form}"}).headers["etag"] for form in ("png", "webp")}
+    assert len(tags) == 2
 
 
 @pytest.mark.parametrize(

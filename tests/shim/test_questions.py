@@ -73,15 +73,16 @@ def test_the_first_generation_requires_what_the_second_has_a_default_for():
 def test_model_files_that_nobody_named_are_left_to_the_worker():
     (plain,) = order(UPSCALE, understood(), waits=False).parts
     assert not {"base_model_name", "refiner_model_name", "loras", "deliver_webhook"} & set(plain)
-    assert "vae_name" not in plain["advanced_params"]
+    assert not {"vae_name", "inpaint_engine"} & set(plain["advanced_params"])
     named = {
         "base_model_name": "a.safetensors",
         "loras": [],
-        "advanced_params": {"vae_name": "b"},
+        "advanced_params": {"vae_name": "b", "inpaint_engine": "v1"},
         "deliver_webhook": True,
     }
     (sent,) = order(UPSCALE, understood(**named), waits=False).parts
-    assert (sent["base_model_name"], sent["loras"], sent["advanced_params"]["vae_name"]) == ("a.safetensors", [], "b")
+    assert (sent["base_model_name"], sent["loras"]) == ("a.safetensors", [])
+    assert (sent["advanced_params"]["vae_name"], sent["advanced_params"]["inpaint_engine"]) == ("b", "v1")
     assert "deliver_webhook" not in sent
 
 

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.shim.live import T2I, listening, live, serving
-from tests.shim.stub_platform import KEY, StubPlatform
+from tests.shim.process import started
+from tests.shim.stub_platform import StubPlatform
 
-ROOT = Path(__file__).parents[2]
 QUERY = "/v1/generation/query-job"
 OPEN_JOBS = 50
-DOOR = """
-import asyncio, sys
-from pathlib import Path
-from fooocus_engine.settings import settings_from_environment
-from fooocus_engine.shim.serving import serve
-from fooocus_engine.shim.settings import shim_settings
-told = dict(line.split("=", 1) for line in sys.stdin.read().split())
-asyncio.run(serve(shim_settings(sys.argv[1:], told), settings_from_environment(told)))
-"""
 
 
 @pytest.fixture
@@ -70,25 +57,6 @@ def test_who_waits_when_the_door_closes_is_told_which_job_goes_on(tmp_path, stub
     (job_id,) = stub.jobs
     assert (replies[0].status_code, replies[0].json()["job_id"]) == (503, job_id)
     assert replies[0].headers["retry-after"] == "5"
-
-
-def started(tmp_path: Path, port: int, platform: int) -> subprocess.Popen:
-    """A door in a process of its own, once it answers."""
-    told = {
-        "RUNPOD_ENDPOINT_BASE_URL": f"http://127.0.0.1:{platform}/v2", "RUNPOD_ENDPOINT_ID": "ep",
-        "RUNPOD_API_KEY": KEY, "FOOOCUS_DATA_DIR": str(tmp_path / "data"),
-    }  # fmt: skip
-    process = subprocess.Popen(
-        [sys.executable, "-c", DOOR, "--port", str(port), "--persistent"],
-        stdin=subprocess.PIPE, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}, cwd=tmp_path, text=True,
-    )  # fmt: skip
-    assert process.stdin is not None
-    process.stdin.write("\n".join(f"{name}={value}" for name, value in told.items()))
-    process.stdin.close()
-    transport = httpx.HTTPTransport(retries=100)
-    with httpx.Client(transport=transport, trust_env=False, timeout=60) as client:
-        assert client.get(f"http://127.0.0.1:{port}/ping").json() == "pong"
-    return process
 
 
 def test_a_killed_door_loses_none_of_fifty_open_jobs(tmp_path, stub):
