@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from builder.baking.asking import Patience
@@ -90,7 +91,7 @@ def bake(options: argparse.Namespace, environment: Mapping[str, str], patience: 
         into=options.into,
         lock=read_lock(options.lock),
         environment=environment,
-        patience=patience,
+        patience=replace(patience, tries=1) if options.dry_run else patience,
         parallel=_whole("BAKE_PARALLEL", options.parallel, (1, 16)),
         half=options.half,
     )

@@ -16,11 +16,10 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.presets import presets
 from fooocus_engine.endpoints.table import ENDPOINTS, Endpoint
@@ -56,10 +55,11 @@ def _endpoint(row: Endpoint) -> str:
         parts.append(_fields(fields, row.request, schema.get("required", ())))
     if common:
         parts.append("And every field of [text-to-image](#text-to-image).")
-    if row.request is GenerateRequest:
-        advanced = schema["properties"]["advanced_params"]
-        parts.append("Fields of `advanced_params`:")
-        parts.append(_fields(advanced["properties"], AdvancedParams, advanced.get("required", ())))
+    for name, field in fields.items():
+        inner = field.get("items", field)
+        if "properties" in inner:
+            parts.append(f"Fields of {'an entry of ' if inner is not field else ''}`{name}`:")
+            parts.append(_fields(inner["properties"], row.request, inner.get("required", ())))
     return "\n\n".join(parts)
 
 
@@ -121,16 +121,27 @@ def _allowed(field: Json) -> str:
 
 
 def docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """What the source says under each field of a model, and of those that it builds on."""
+    """What the source says under each field of a model, of those that it builds on, and of those in its fields."""
     found: dict[str, str] = {}
     for cls in reversed([cls for cls in model.__mro__ if issubclass(cls, BaseModel) and cls is not BaseModel]):
+        for field in cls.model_fields.values():
+            for inner in _models_in(field.annotation):
+                found |= docstrings(inner)
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
         assert isinstance(body, ast.ClassDef)
-        for field, text in zip(body.body, body.body[1:], strict=False):
-            match field, text:
+        for line, text in zip(body.body, body.body[1:], strict=False):
+            match line, text:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                     found[name] = " ".join(words.split()).replace("``", "`")
     return found
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _presets() -> str:

@@ -62,7 +62,7 @@ class Bake:
         try:
             return (await fetcher.offered(wanted)).bytes, ""
         except BakeFailed as failed:
-            return None, f" ({failed})"
+            return None, f" ({str(failed).removeprefix(f'{wanted.name}: ')})"
 
     async def carry_out(self, files: Sequence[KnownFile], out: TextIO) -> None:
         """Fetch what is missing, then check again what was there.
