@@ -103,17 +103,17 @@ class Fetcher:
         """
         wanted.place.parent.mkdir(parents=True, exist_ok=True)
         forget_parts(wanted.place, but=wanted.part if wanted.resumable else None)
-        for start in range(1, FRESH_STARTS + 1):
+        problem: str | None = None
+        for _ in range(FRESH_STARTS):
             await self._complete(wanted)
             facts = await asyncio.to_thread(facts_of, wanted.part, wanted.facts.md5 is not None)
-            if not (problem := difference(facts, wanted)):
+            problem = difference(facts, wanted)
+            if problem is None:
                 os.replace(wanted.part, wanted.place)
                 return facts
             self.moved(wanted.name, -wanted.part.stat().st_size)
             wanted.part.unlink()
-            if start == FRESH_STARTS:
-                raise WrongContent(f"{wanted.name}: {problem}")
-        raise AssertionError("unreachable")
+        raise WrongContent(f"{wanted.name}: {problem}")
 
     async def _complete(self, wanted: Wanted) -> None:
         gained = Counter()

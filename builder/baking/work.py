@@ -65,10 +65,11 @@ class Bake:
             return None, f" ({str(failed).removeprefix(f'{wanted.name}: ')})"
 
     async def carry_out(self, files: Sequence[KnownFile], out: TextIO) -> None:
-        """Fetch what is missing, then check again what was there.
+        """Check what is there, then fetch what is missing.
 
         Raises:
             BakeFailed: a file failed; the others were fetched all the same. Tells each.
+            WrongContent: a file that is there is not the one that is meant. Nothing was fetched.
             NoSpace: nothing was fetched.
         """
         missing = [file for file in files if not self._place(file).is_file()]
@@ -109,11 +110,9 @@ class Bake:
         """
         known, row = self.lock.facts(file), self.lock.row(file)
         found = await asyncio.to_thread(facts_of, self._place(file), known.md5 is not None)
-        if known.sha256 is None and known.md5 in (None, found.md5):
+        if known.sha256 in (None, found.sha256) and known.md5 in (None, found.md5):
             await self._keep(file, found)
-            return
-        same = found.sha256 == known.sha256 or (known.sha256 is None and found.md5 == known.md5)
-        if not same and not (row and row.kept and row.kept.sha256 == found.sha256):
+        elif not (row and row.kept and row.kept.sha256 == found.sha256):
             raise WrongContent(f"{path_of(file)} lies there with another digest than is known; remove it to fetch it")
 
     def _check_space(self, wanted: Sequence[Wanted]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file, save
 
 from builder.bake import run
 from builder.baking.asking import Patience
+from builder.baking.bars import Bars
 from tests.builder import file_server as faults
 from tests.builder.file_server import Files, file_server
 
@@ -342,3 +344,27 @@ def test_a_halved_checkpoint_is_known_again(oven: Oven, files: Files):
     row = json.loads(oven.lock.read_text())["files"][NAME]
     assert row["bytes"] == len(files.content["big"])
     assert row["kept"]["bytes"] == (oven.folder / NAME).stat().st_size
+
+
+def test_a_checkpoint_that_is_there_is_halved_too(oven: Oven, files: Files):
+    files.content["big"] = save({"model.diffusion_model.a": np.ones((64, 64), "f4")})
+    assert oven.bake() == 0
+    assert oven.bake("--half") == 0
+    assert load_file(oven.folder / NAME)["model.diffusion_model.a"].dtype == np.float16
+    assert oven.bake() == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("stream", "names"), [(Terminal(), {"all", "a.bin"}), (io.StringIO(), {"all"})])
+def test_a_terminal_shows_a_bar_for_each_file_and_a_log_one_for_all(stream, names):
+    with Bars({"loras/a.bin": 100}, 40, stream) as bars:
+        bars.moved("loras/a.bin", 60)
+        bars.done("loras/a.bin")
+        bars.done("loras/never-moved.bin")
+    shown = stream.getvalue()
+    assert {name for name in ("all", "a.bin") if f"{name}:" in shown} == names
+    assert "100%" in shown
