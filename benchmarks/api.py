@@ -46,17 +46,17 @@ class Findings:
 
     seconds: list[float] = field(default_factory=list)
     """Of each question about status."""
+    submits: list[float] = field(default_factory=list)
+    """Seconds of each submit."""
     statuses: Counter[int] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Submits that came to nothing, by the reason given."""
     ended: list[tuple[int, int, str]] = field(default_factory=list)
     """Of ended jobs: when they were submitted and begun, and their ids."""
     open_at_last: int = 0
     """Jobs that had not ended when the last question was answered."""
     processor_s: float = 0.0
     """Of the door, over all requests."""
-
-    def percentile(self, share: float) -> str:
-        ordered = sorted(self.seconds)
-        return f"{1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]:.1f} ms"
 
 
 def main() -> None:
@@ -103,13 +103,15 @@ def tell(title: str, findings: Findings, *more: tuple[str, str]) -> None:
         f"{title}\n  load of the machine: {load} on {os.cpu_count()} processors",
         [
             ("questions about status", str(len(findings.seconds))),
-            ("median", findings.percentile(0.5)),
-            ("p99", findings.percentile(0.99)),
-            ("longest", findings.percentile(1)),
+            ("median", percentile(findings.seconds, 0.5)),
+            ("p99", percentile(findings.seconds, 0.99)),
+            ("longest", percentile(findings.seconds, 1)),
+            ("longest submit", percentile(findings.submits, 1)),
             ("processor time of the door for each request", f"{cost:.2f} ms"),
             ("answers of 5xx (aim 0)", str(wrong)),
             ("jobs open when the last question was answered", str(findings.open_at_last)),
             ("jobs begun no earlier than the one submitted before (aim all)", in_order(findings)),
+            *((f"submits refused: {reason}", str(count)) for reason, count in findings.refusals.items()),
             *more,
         ],
     )
@@ -163,7 +165,7 @@ async def asked(url: str, clients: int, questions: int, process: int | None = No
         findings.processor_s = processor_s(process) - before
         async with session.get(QUEUE) as reply:
             findings.open_at_last = (await reply.json())["running_size"]
-        for job_id in ids:
+        for job_id in filter(None, ids):
             await _ended(session, job_id)
         async with session.get(HISTORY) as reply:
             findings.ended = [_times(item) for item in (await reply.json())["history"]]
@@ -171,14 +173,19 @@ async def asked(url: str, clients: int, questions: int, process: int | None = No
 
 
 async def _client(session: aiohttp.ClientSession, findings: Findings, questions: int, moment: float) -> str:
-    """One client: the id of its job."""
+    """One client: the id of its job; empty if it was refused."""
     await asyncio.sleep(moment)
+    began = time.perf_counter()
     async with session.post(T2I, json=JOB) as reply:
         findings.statuses[reply.status] += 1
-        job_id = str((await reply.json())["job_id"])
+        told = await reply.json()
+    findings.submits.append(time.perf_counter() - began)
+    job_id = told.get("job_id", "")
+    if not job_id:
+        findings.refusals[str(told.get("detail") or told["job_result"])] += 1
     for number in range(questions):
         await asyncio.sleep(1)
-        path = QUESTIONS[number % len(QUESTIONS)]
+        path = QUESTIONS[number % len(QUESTIONS)] if job_id else QUEUE
         began = time.perf_counter()
         async with session.get(path, params={"job_id": job_id} if path == QUERY else None) as reply:
             await reply.read()
@@ -200,6 +207,12 @@ def _times(item: dict[str, object]) -> tuple[int, int, str]:
     task = item.get("task_info")
     assert isinstance(task, dict), "the history is not in its long form: start the door with --persistent"
     return int(task["task_in_queue_mills"]), int(task["task_start_mills"]), str(task["task_id"])
+
+
+def percentile(seconds: list[float], share: float) -> str:
+    """The time that this share of ``seconds`` does not exceed."""
+    ordered = sorted(seconds)
+    return f"{1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]:.1f} ms"
 
 
 def in_order(findings: Findings) -> str:
