@@ -23,7 +23,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.measure import report
-from tests.e2e.drop_in import drop_in, free_ports
+from tests.e2e.drop_in import drop_in, free_ports, shipped_model_with_loras
 from tests.shim.live import serving
 from tests.shim.process import started
 from tests.shim.stub_platform import StubPlatform
@@ -89,8 +89,10 @@ def beside_stub(clients: int, questions: int) -> None:
 
 def beside_painting(clients: int, questions: int) -> None:
     """Measure the drop-in server while its worker paints."""
-    with tempfile.TemporaryDirectory() as folder, drop_in(Path(folder), FOOOCUS_PRESET="starter", **ROOMY) as server:
-        findings = asyncio.run(asked(server.url, clients, questions, server.process))
+    with tempfile.TemporaryDirectory() as folder:
+        shipped_model_with_loras(Path(folder) / "models")
+        with drop_in(Path(folder), FOOOCUS_PRESET="starter", **ROOMY) as server:
+            findings = asyncio.run(asked(server.url, clients, questions, server.process))
     tell("Beside the shipped model at work (aim: p99 below 250 ms)", findings)
 
 
@@ -216,9 +218,12 @@ def percentile(seconds: list[float], share: float) -> str:
 
 
 def in_order(findings: Findings) -> str:
-    """How many of the jobs were begun no earlier than the one submitted before."""
-    begun = [at for _, at, _ in sorted(findings.ended)]
-    return f"{len(begun) - sum(a > b for a, b in pairwise(begun))} of {len(begun)}"
+    """How many of the jobs were begun no earlier than the one submitted before.
+
+    A begin is known as late as the door noted the submit: by the time that a submit takes.
+    """
+    begun, unsure_ms = [at for _, at, _ in sorted(findings.ended)], 1000 * max(findings.submits)
+    return f"{len(begun) - sum(a > b + unsure_ms for a, b in pairwise(begun))} of {len(begun)}"
 
 
 if __name__ == "__main__":
