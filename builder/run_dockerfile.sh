@@ -79,6 +79,7 @@ unshare --net bash -c '
     done
     "$@" python healthcheck.py http://127.0.0.1:8888/docs
     kill %1
+    wait %1 || true
 ' -- buildah "${store[@]}" run --isolation chroot "$shim" --
 say "shim: healthy with the network off"
 
@@ -90,7 +91,7 @@ run "$worker" -- sh -c '! touch models/x handler.py 2> /dev/null && touch output
 say "worker: may write its outputs and nothing else of the product"
 unshare --net buildah "${store[@]}" run --isolation chroot "$worker" -- \
     env FOOOCUS_STORAGE=folder python handler.py > "$work/handler.log" 2>&1
-run "$worker" -- sh -c 'cat outputs/*/*.png' > "$work/picture.png"
+run "$worker" -- sh -c 'cat outputs/files/*/*.png' > "$work/picture.png"
 python3 - "$work/picture.png" <<'PYTHON'
 import struct, sys
 data = open(sys.argv[1], "rb").read()
@@ -98,6 +99,14 @@ assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND", "no PNG"
 print("%d x %d" % struct.unpack(">II", data[16:24]))
 PYTHON
 say "worker: python handler.py with test_input.json made a picture with the network off, $(stat -c %s "$work/picture.png") bytes"
+buildah "${store[@]}" copy --quiet "$worker" "$source/docs/pictures/a-small-red-circle-on-a-blue-background.png" /tmp/ > /dev/null
+run "$worker" -- python -c "
+from glob import glob
+from PIL import Image
+made, told = (Image.open(glob(name)[0]).convert('RGB').tobytes() for name in ('outputs/files/*/*.png', '/tmp/*.png'))
+assert made == told
+"
+say "worker: it is the first picture of the README, pixel by pixel"
 
 buildah "${store[@]}" rm --all > /dev/null
 if [ -z "${KEEP:-}" ]; then
