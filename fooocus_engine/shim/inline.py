@@ -16,6 +16,7 @@ from fooocus_engine.shim import replies
 from fooocus_engine.shim.accept import prefers_text
 from fooocus_engine.shim.door import Door
 from fooocus_engine.shim.forms import NOTHING, given_body
+from fooocus_engine.shim.orders import question
 from fooocus_engine.shim.questions import asked, form_shape, whole_query
 from fooocus_engine.shim.responses import as_json, ignored_header
 
@@ -32,7 +33,7 @@ async def answer(door: Door, request: Request, row: Endpoint, route: Route) -> R
     given = await given_body(request, route.body, form_shape(row)) if route.body is not Body.NONE else NOTHING
     request.state.given = given
     wanted, meant = door.understanding.tool(row, given.fields, whole_query(request))
-    found = await door.listing.ask({"endpoint": row.name, **wanted.model_dump(mode="json")})
+    found = await door.listing.ask(question(row, wanted))
     response = as_json(_bare(row.name, found))
     response.headers.update(ignored_header(meant.ignored))
     return response

@@ -67,6 +67,11 @@ def order(row: Endpoint, request: GenerateRequest, *, spread: int = 1, waits: bo
     )
 
 
+def question(row: Endpoint, wanted: BaseModel) -> dict[str, Any]:
+    """The input of a platform job that answers ``wanted``, to an endpoint that is no generation."""
+    return {"endpoint": row.name, **_whole(wanted)}
+
+
 def _whole(value: Any) -> Any:
     """A request as JSON values, with its pictures, which its own dump leaves out."""
     match value:

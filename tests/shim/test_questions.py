@@ -14,7 +14,7 @@ from fooocus_engine.endpoints.wire_types import WireModel
 from fooocus_engine.errors import InvalidRequest
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.openapi import described
-from fooocus_engine.shim.orders import order
+from fooocus_engine.shim.orders import order, question
 from fooocus_engine.shim.questions import Understanding, form_shape
 
 UNHEARD = Field(exclude=True, repr=False)
@@ -115,6 +115,11 @@ def test_a_tool_takes_fields_from_query_and_body_and_names_where_a_problem_is():
     with pytest.raises(InvalidRequest) as refused:
         asked({}, {"image_type": "Sketch"})
     assert {problem.loc for problem in refused.value.problems} == {("body", "image"), ("query", "image_type")}
+
+
+def test_the_picture_of_a_tools_question_is_sent_to_the_worker():
+    asked, _ = UNDERSTANDING.tool(DESCRIBE, {"image": "aW1hZ2U="}, {"type": "Anime"})
+    assert question(DESCRIBE, asked) == {"endpoint": "describe-image", "image": "aW1hZ2U=", "image_type": "Anime"}
 
 
 def test_forms_are_described_with_files_and_json_text():
