@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run serve check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-api soak clean
+.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -30,11 +30,22 @@ serve: $(VENV)/.run ## the HTTP API on port 8888, with the local platform and on
 	FOOOCUS_PRESET=$${FOOOCUS_PRESET:-$$($(BIN)/python -m fooocus_engine.endpoints.example --preset)} \
 	$(BIN)/python -m fooocus_engine.shim --local
 
+bake: $(VENV)/.run ## fetch model files into models/: BAKE_PRESETS, BAKE_FEATURES and the like, see docs/deploy.md
+	$(BIN)/python -m builder.bake --into models
+
+reference: $(VENV)/.run ## write the tables of docs/parameters.md and docs/settings.md from the code
+	$(BIN)/python -m builder.reference
+
+FOLDER ?= build/executed
+executed: ## as root: build both images without a Docker engine and run them with the network off, below FOLDER
+	builder/run_dockerfile.sh $(FOLDER)
+
 check: $(VENV)/.dev ## format, lint, types, spelling
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/codespell fooocus_engine tests/*.py tests/*/*.py benchmarks builder docs handler.py README.md CHANGELOG.md
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/codespell fooocus_engine tests/*.py tests/*/*.py benchmarks builder docs handler.py README.md CONTRIBUTING.md CHANGELOG.md
 
 format: $(VENV)/.dev ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -8,6 +8,8 @@ import logging
 import sys
 import time
 
+from fooocus_engine.models.catalogue import CHECKPOINTS
+from fooocus_engine.models.places import installed
 from fooocus_engine.models.prefetch import read_largest
 from fooocus_engine.settings import settings_from_environment
 
@@ -17,7 +19,7 @@ def main() -> None:
     started = time.perf_counter()
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s: %(message)s")
     settings = settings_from_environment()
-    read_largest(settings.models_dir / "checkpoints")
+    read_largest(installed(settings).files(CHECKPOINTS))
 
     # Imports take seconds; the checkpoint is read meanwhile. Hardly any of the million objects they make is garbage.
     gc.disable()

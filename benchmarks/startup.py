@@ -10,7 +10,7 @@ gc.disable()
 from pathlib import Path
 from fooocus_engine.models.prefetch import read_largest
 from fooocus_engine.settings import Settings
-read_largest(Path("fooocus_engine/models/embedded/checkpoints"))
+read_largest(Path("fooocus_engine/models/embedded/checkpoints").iterdir())
 {sdk}
 from fooocus_engine.engine import Engine
 gc.freeze()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from fooocus_engine.endpoints.table import served_endpoint
 from fooocus_engine.errors import EngineError, GpuOutOfMemory, ModelUnavailable
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
+from fooocus_engine.models.places import installed
 from fooocus_engine.models.store import ModelStore
 from fooocus_engine.output.storage import ClientBuckets, open_storage
 from fooocus_engine.prompts import styles, wildcards
@@ -33,13 +33,13 @@ class Engine:
     """One per process. ``run`` may be called from several threads; model work takes turns."""
 
     def __init__(self, settings: Settings, *, words: Words | None = None) -> None:
-        catalogue = Catalogue(settings.models_dir)
+        catalogue = installed(settings)
         self.resources = Resources(
             settings=settings,
             catalogue=catalogue,
             store=ModelStore(settings, catalogue),
             storage=open_storage(settings),
-            words=words or installed_words(settings.models_dir),
+            words=words or installed_words(catalogue),
         )
         self._guard = Guard(settings.private_urls)
         self._client_buckets = ClientBuckets(settings, self._guard)
@@ -103,9 +103,9 @@ class Engine:
         return torch.cuda.mem_get_info(device)[0] + unused
 
 
-def installed_words(models_dir: Path) -> Words:
-    """The shipped styles and wildcards, with those of ``sdxl_styles`` and ``wildcards`` in ``models_dir`` over them."""
+def installed_words(catalogue: Catalogue) -> Words:
+    """The shipped styles and wildcards, with those of the installed ``sdxl_styles`` and ``wildcards`` over them."""
     return Words.load(
-        (styles.SHIPPED, models_dir / "sdxl_styles"),
-        (wildcards.SHIPPED, models_dir / "wildcards"),
+        (styles.SHIPPED, catalogue.folder("sdxl_styles")),
+        (wildcards.SHIPPED, catalogue.folder("wildcards")),
     )

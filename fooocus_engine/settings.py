@@ -25,6 +25,7 @@ DTYPES = ("auto", "float32", "float16", "bfloat16")
 STORAGES = ("inline", "folder", "s3")
 BUCKET_ACCESS = ("BUCKET_ENDPOINT_URL", "BUCKET_ACCESS_KEY_ID", "BUCKET_SECRET_ACCESS_KEY")
 MAX_SLOTS = 16
+VOLUME = "/runpod-volume"  # where the platform mounts a network volume and its cached model (platform.md §11)
 ON, OFF = ("on", "true", "1", "yes"), ("off", "false", "0", "no")
 EVERY_NETWORK = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -41,7 +42,9 @@ class Settings:
         BadSetting: the storage is a bucket, and there is none.
     """
 
-    models_dir: Path = Path("models")  # FOOOCUS_MODELS_DIR
+    models_dir: Path = Path("models")  # FOOOCUS_MODELS_DIR, the first of its folders
+    more_models_dirs: tuple[Path, ...] = ()  # its further ones
+    volume_dir: Path | None = None  # FOOOCUS_VOLUME_DIR: looked at after models/ where FOOOCUS_MODELS_DIR is not set
     outputs_dir: Path = Path("outputs")  # FOOOCUS_OUTPUTS_DIR
     device: str = "auto"  # FOOOCUS_DEVICE: auto = cuda if there is one, else cpu
     dtype: str = "auto"  # FOOOCUS_DTYPE: of the UNet; auto = float16 on cuda, float32 elsewhere
@@ -78,8 +81,11 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
     env = os.environ if environment is None else environment
     default = Settings()
     bucket = _bucket(env)
+    folders = [Path(name) for name in env.get("FOOOCUS_MODELS_DIR", "").split(os.pathsep) if name]
     return Settings(
-        models_dir=Path(env.get("FOOOCUS_MODELS_DIR") or default.models_dir),
+        models_dir=folders[0] if folders else default.models_dir,
+        more_models_dirs=tuple(folders[1:]),
+        volume_dir=None if folders else Path(env.get("FOOOCUS_VOLUME_DIR") or VOLUME),
         outputs_dir=Path(env.get("FOOOCUS_OUTPUTS_DIR") or default.outputs_dir),
         device=_choice(env, "FOOOCUS_DEVICE", DEVICES, default.device),
         dtype=_choice(env, "FOOOCUS_DTYPE", DTYPES, default.dtype),

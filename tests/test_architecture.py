@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "worker": {"errors", "settings", "jobs"},
     "shim": {"errors", "settings", "jobs", "public_hosts", "guarded_http", *SHIM_READS, "local_platform"},
     "local_platform": {"errors", "settings", "public_hosts", "jobs"},
-    "handler": {"engine", "worker", "settings", "models.prefetch"},
+    "handler": {"engine", "worker", "settings", "models.catalogue", "models.places", "models.prefetch"},
 }
 WITH_TORCH = {
     "engine.py",
@@ -64,7 +64,7 @@ WITH_TORCH = {
 WITH_SDK = {"worker/sdk.py"}
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
-FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/prefetch.py"}
+FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/places.py", "models/prefetch.py"}
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
 

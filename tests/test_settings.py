@@ -16,8 +16,16 @@ from fooocus_engine.settings import (
 
 
 def test_an_empty_environment_gives_the_defaults():
-    assert settings_from_environment({}) == Settings()
-    assert settings_from_environment({"FOOOCUS_DEVICE": "", "PREVIEW": ""}) == Settings()
+    default = Settings(volume_dir=Path("/runpod-volume"))
+    assert settings_from_environment({}) == default
+    assert settings_from_environment({"FOOOCUS_DEVICE": "", "PREVIEW": ""}) == default
+
+
+def test_several_folders_of_models_may_be_named_and_then_no_other_is_looked_at():
+    found = settings_from_environment({"FOOOCUS_MODELS_DIR": "/a:/b::/c", "FOOOCUS_VOLUME_DIR": "/v"})
+    assert (found.models_dir, found.more_models_dirs) == (Path("/a"), (Path("/b"), Path("/c")))
+    assert found.volume_dir is None
+    assert settings_from_environment({"FOOOCUS_VOLUME_DIR": "/v"}).volume_dir == Path("/v")
 
 
 def test_every_variable_is_read():

@@ -18,6 +18,7 @@ from typing import Any
 
 from fooocus_engine.endpoints.generate.presets import Preset, preset_named
 from fooocus_engine.models.catalogue import CHECKPOINTS, Catalogue
+from fooocus_engine.models.places import installed
 from fooocus_engine.settings import settings_from_environment
 
 STARTER = "starter"
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what.add_argument("--preset", action="store_true", help="print the preset for this model instead")
     given = parser.parse_args(arguments)
     settings = settings_from_environment()
-    catalogue = Catalogue(settings.models_dir)
+    catalogue = installed(settings)
     if given.preset:
         sys.stdout.write(preset_on_installed_model(catalogue, settings.preset) + "\n")
         return 0

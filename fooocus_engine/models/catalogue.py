@@ -80,6 +80,10 @@ class Catalogue:
 
     models_dir: Path
     embedded_dir: Path = EMBEDDED
+    more_dirs: tuple[Path, ...] = ()
+    """Further folders of the same form. Of two files with one name, that of the earlier folder counts."""
+    repositories: tuple[Path, ...] = ()
+    """Folders of another form, as a published model's: what lies at their top are checkpoints."""
 
     def names(self, kind: str, *, embedded: bool = False) -> list[str]:
         """Installed files of ``kind`` relative to its folder, in the order of models.md §8, each once.
@@ -87,8 +91,7 @@ class Catalogue:
         Shipped checkpoints are always listed, last. Shipped files of other kinds fit shipped checkpoints alone: with
         ``embedded`` they come first, without they are left out.
         """
-        names = dict.fromkeys(name for root in self._roots(kind, embedded) for name in _listed(root / kind))
-        return list(names)
+        return list(dict.fromkeys([*self._own(kind, embedded), *(self._shipped() if kind == CHECKPOINTS else ())]))
 
     def find(self, kind: str, name: str, *, embedded: bool = False) -> Path:
         """The installed file ``name`` of ``kind``; a folder's own file wins over a shipped checkpoint of that name.
@@ -107,10 +110,14 @@ class Catalogue:
         """Whether ``find`` would find it."""
         return self._path(kind, name, embedded) is not None
 
+    def files(self, kind: str) -> Iterator[Path]:
+        """Where the files of ``names`` lie."""
+        return (self.find(kind, name) for name in self.names(kind))
+
     def folder(self, kind: str, *, embedded: bool = False) -> Path:
-        """The folder of ``kind``: the shipped one for a shipped base checkpoint, where it exists; else the user's."""
-        shipped = self.embedded_dir / kind
-        return shipped if embedded and shipped.is_dir() else self.models_dir / kind
+        """The first folder of ``kind`` that is there, the shipped one before others for a shipped base checkpoint."""
+        folders = (root / kind for root in self._roots(kind, embedded))
+        return next((folder for folder in folders if folder.is_dir()), self.models_dir / kind)
 
     def is_embedded(self, checkpoint: str) -> bool:
         """Whether the checkpoint of that name is a shipped one, whose companions are the shipped files."""
@@ -143,21 +150,34 @@ class Catalogue:
         for candidate in (name, *previous):
             if self.has(CHECKPOINTS, candidate):
                 return DefaultCheckpoint(candidate, shipped=False)
-        shipped = _listed(self.embedded_dir / CHECKPOINTS)
-        if _listed(self.models_dir / CHECKPOINTS) or not shipped:
+        shipped = self._shipped()
+        if self._own(CHECKPOINTS) or not shipped:
             raise ModelUnavailable(f"the default checkpoint {name!r} is not installed", hint="name an installed one")
         return DefaultCheckpoint(shipped[0], shipped=True)
 
     def _path(self, kind: str, name: str, embedded: bool) -> Path | None:
         if not is_plain_name(name):
             return None
-        paths = (root / kind / name for root in self._roots(kind, embedded))
-        return next((path for path in paths if path.is_file()), None)
+        at_top = self.repositories if kind == CHECKPOINTS and "/" not in name else ()
+        own = [*(root / kind / name for root in self._roots(kind, embedded)), *(root / name for root in at_top)]
+        if kind == CHECKPOINTS:
+            own.append(self.embedded_dir / kind / name)
+        return next((path for path in own if path.is_file()), None)
+
+    def _own(self, kind: str, embedded: bool = False) -> list[str]:
+        """Names in the folders that serve ``kind``, and in the repositories."""
+        names = [name for root in self._roots(kind, embedded) for name in _listed(root / kind)]
+        if kind == CHECKPOINTS:
+            names += [name for root in self.repositories for name in _listed(root) if "/" not in name]
+        return names
+
+    def _shipped(self) -> list[str]:
+        return _listed(self.embedded_dir / CHECKPOINTS)
 
     def _roots(self, kind: str, embedded: bool) -> tuple[Path, ...]:
-        if kind == CHECKPOINTS:
-            return (self.models_dir, self.embedded_dir)
-        return (self.embedded_dir, self.models_dir) if embedded else (self.models_dir,)
+        """Where ``kind`` is looked for, shipped checkpoints apart: they come after all others."""
+        own = (self.models_dir, *self.more_dirs)
+        return (self.embedded_dir, *own) if embedded and kind != CHECKPOINTS else own
 
 
 def known_files() -> tuple[KnownFile, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 BLOCK = 16 * 1024 * 1024  # bytes read at a time
@@ -16,13 +17,13 @@ BLOCK = 16 * 1024 * 1024  # bytes read at a time
 logger = logging.getLogger(__name__)
 
 
-def read_largest(folder: Path) -> threading.Thread | None:
-    """Begin to read the largest file of ``folder``, as a rule the checkpoint that the first job needs.
+def read_largest(files: Iterable[Path]) -> threading.Thread | None:
+    """Begin to read the largest of ``files``, as a rule the checkpoint that the first job needs.
 
     ``None`` where there is none.
     """
-    files = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
-    return read_ahead(max(files, key=lambda path: path.stat().st_size)) if files else None
+    there = [path for path in files if path.is_file()]
+    return read_ahead(max(there, key=lambda path: path.stat().st_size)) if there else None
 
 
 def read_ahead(path: Path) -> threading.Thread:

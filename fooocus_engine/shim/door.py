@@ -22,6 +22,7 @@ from fooocus_engine.shim.desk import Archive, Desk, every
 from fooocus_engine.shim.gallery import Gallery
 from fooocus_engine.shim.ledger import Ledger
 from fooocus_engine.shim.listing import Listing
+from fooocus_engine.shim.manifest import read_manifest
 from fooocus_engine.shim.messages import Messages
 from fooocus_engine.shim.outbox import Carriage, Outbox, deliver
 from fooocus_engine.shim.payload import Luggage, Packer
@@ -60,6 +61,7 @@ async def opened_door(settings: ShimSettings, engine: Settings, *, tempo: Tempo 
 
     ``engine`` is what doors share with workers: preset, limits, folders, networks, the platform's key.
     """
+    manifest = read_manifest(settings.manifest)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         platform = Platform(
@@ -85,7 +87,7 @@ async def opened_door(settings: ShimSettings, engine: Settings, *, tempo: Tempo 
         await stack.enter_async_context(_in_background(deliver(outbox, carriage)))
         await stack.enter_async_context(_in_background(every(TIDY_S, lambda: _tidy(desk, luggage))))
         teller = Teller(gallery, settings.bare_base64)
-        listing = Listing(platform, packer, settings.sync_timeout_s)
+        listing = Listing(platform, packer, settings.sync_timeout_s, manifest)
         yield Door(settings, _understanding(engine), platform, desk, gallery, teller, luggage, listing)
 
 

@@ -41,11 +41,12 @@ class AnswerLate(EngineError):
 class Listing:
     """Asks workers, and remembers what they have installed."""
 
-    def __init__(self, platform: Platform, packer: Packer, timeout_s: float) -> None:
+    def __init__(self, platform: Platform, packer: Packer, timeout_s: float, known: Mapping[bool, Any]) -> None:
+        """``known``: answers to all-models before any worker gave one, with details and without."""
         self._platform = platform
         self._packer = packer
         self._timeout_s = timeout_s
-        self._models: dict[bool, Any] = {}
+        self._models: dict[bool, Any] = dict(known)
         self._asking: set[asyncio.Task[Any]] = set()
         self._closing = False
 

@@ -134,6 +134,9 @@ class ShimSettings:
         "https://api.runpod.ai/v2", "RUNPOD_ENDPOINT_BASE_URL", "where the platform's endpoints are", read=_prefix
     )
     endpoint_id: str = _option("", "RUNPOD_ENDPOINT_ID", "the endpoint that the door stands for")
+    manifest: str = _option(
+        "", "SHIM_MANIFEST", "file with the models of the workers' image, told while no worker is awake"
+    )
     sync_mode: str = _option(
         "run", "SHIM_SYNC_MODE", "run: ask until it is done; runsync: one long call", read=_one_of("run", "runsync")
     )

@@ -42,10 +42,9 @@ def fitness_checks(settings: Settings, engine: SelfAware) -> tuple[Check, ...]:
     """The checks, in the order in which they are to run. The SDK reports a failed one by the name of its function."""
 
     def models() -> None:
-        folder = settings.models_dir
-        named = folder != Settings().models_dir
-        if named and not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
-            raise Unfit(f"FOOOCUS_MODELS_DIR is {str(folder)!r}, which is no readable folder")
+        folders = {settings.models_dir, *settings.more_models_dirs} - {Settings().models_dir}
+        if lost := [str(folder) for folder in folders if not _is_readable(folder)]:
+            raise Unfit(f"FOOOCUS_MODELS_DIR names {', '.join(map(repr, lost))}: no readable folder")
         engine.load_default()
 
     def device_memory() -> None:
@@ -62,6 +61,10 @@ def fitness_checks(settings: Settings, engine: SelfAware) -> tuple[Check, ...]:
             _write_into(settings.outputs_dir)
 
     return models, device_memory, write_access
+
+
+def _is_readable(folder: Path) -> bool:
+    return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
 
 
 def _write_into(folder: Path) -> None:

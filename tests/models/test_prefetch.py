@@ -30,12 +30,12 @@ def test_the_largest_file_of_a_folder_is_read(tmp_path, told):
     (tmp_path / "deep").mkdir()
     (tmp_path / "small").write_bytes(b"1")
     (tmp_path / "deep" / "large").write_bytes(b"12345")
-    reading = read_largest(tmp_path)
+    reading = read_largest(tmp_path.rglob("*"))
     assert reading is not None
     reading.join(60)
     assert told.messages == ["read ahead 5 bytes of large"]
 
 
 def test_a_folder_without_files_is_no_reason_to_read(tmp_path):
-    assert read_largest(tmp_path) is None
-    assert read_largest(tmp_path / "missing") is None
+    assert read_largest(tmp_path.rglob("*")) is None
+    assert read_largest([tmp_path / "missing"]) is None

@@ -38,6 +38,8 @@ def test_a_folder_of_models_that_was_named_must_be_there(tmp_path):
     check("models", Settings(models_dir=tmp_path))
     with pytest.raises(Unfit, match=r"FOOOCUS_MODELS_DIR.*missing"):
         check("models", Settings(models_dir=tmp_path / "missing"))
+    with pytest.raises(Unfit, match=r"FOOOCUS_MODELS_DIR.*missing"):
+        check("models", Settings(models_dir=tmp_path, more_models_dirs=(tmp_path / "missing",)))
 
 
 def test_models_that_cannot_be_used_are_told_by_their_own_error():
