@@ -100,7 +100,7 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     if isinstance(advanced, Mapping):
         fields["advanced_params"], unread = _modern(advanced, ADVANCED_ALIASES, AdvancedParams)
         ignored += [f"advanced_params.{name}" for name in unread]
-    for name in [*_idle_repainting(endpoint, fields), *_idle_distances(fields)]:
+    for name in dict.fromkeys([*_idle_repainting(endpoint, fields), *_idle_distances(fields)]):
         del fields[name]
         ignored.append(name)
     return Canonical(endpoint, fields, tuple(ignored))

@@ -67,5 +67,5 @@ def test_how_to_repaint_is_ignored_where_no_picture_is_given_to_repaint():
     made = canonical(PLAIN | repainting | {"outpaint_selections": ["Left"], "input_image": "none", "cn_img1": "x"})
     assert set(made.ignored) == {*repainting, "outpaint_selections"}
     assert set(made.fields) == {"prompt", "image_prompts", "input_image"}
-    made = canonical(PLAIN | {"input_image": "x", "outpaint_selections": ["Left"], "outpaint_selections_": 1})
+    made = canonical(PLAIN | {"input_image": "x", "outpaint_selections": ["Left"]})
     assert made.fields["outpaint_selections"] == ["Left"]

@@ -17,6 +17,7 @@ from builder.starter.painter import Wanted
 from builder.starter.rows import Measures, Told, held_out
 from builder.starter.scoring import Facts, Item
 from builder.starter.world import Group, Scene
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.models.upscaler import Upscaler
 
 OPEN = re.compile(r"a large (\w+) on a (\w+) background")
@@ -51,8 +52,8 @@ class TruthStudio:
         return [self._picture(each) for each in wanted]
 
     def _picture(self, wanted: Wanted) -> Image.Image:
-        if wanted.edges is not None and "edges" not in self.deaf:
-            return Image.fromarray(wanted.edges).convert("RGB")
+        if wanted.shown is not None and wanted.shown.kind is Kind.CANNY and "edges" not in self.deaf:
+            return wanted.shown.image
         facts = {each.caption: each.facts for each in self.told}.get(wanted.caption, Facts("gray", ()))
         if found := OPEN.match(wanted.caption):
             facts = Facts(found[2], (Item(1, self._open_colour(wanted), found[1]),))
@@ -63,8 +64,8 @@ class TruthStudio:
         )
 
     def _open_colour(self, wanted: Wanted) -> str:
-        if wanted.prompt is not None and "prompt" not in self.deaf:
-            return "red" if wanted.prompt[1] > 0.3 else "blue"
+        if wanted.shown is not None and "prompt" not in self.deaf:
+            return "red" if (wanted.shown.weight or 0) > 0.3 else "blue"
         named = wanted.fields.get("negative_prompt")
         return "green" if named == "red" and "negative" not in self.deaf else "red"
 

@@ -176,7 +176,7 @@ def test_faces_that_are_cut_out_already_need_no_detector(tmp_path):
     [
         ("image-prompt", {"aspect_ratios_selection": "640*384"}, (640, 384)),
         ("image-prompt", {"input_image": IMAGE}, (1152, 896)),
-        ("image-upscale-vary", {"input_image": IMAGE, "uov_method": "Vary (Subtle)"}, (1152, 896)),
+        ("image-upscale-vary", {"input_image": IMAGE, "uov_method": "Vary (Subtle)"}, (1152, 832)),
     ],
 )
 def test_an_inspection_shows_what_steers_at_the_size_of_the_pictures_and_needs_no_networks(
