@@ -1,20 +1,18 @@
 """``python -m benchmarks.control``: what a control-LoRA of the published rank costs in memory on a UNet of full size.
 
-Both networks run one call of a step in float16 at the sizes of a 1024×1024 picture, without numbers: fake tensors have
-shapes and no memory, and every tensor that an operation makes is counted for as long as it lives. The floor is the UNet
-alone; beside it stands a control network whose encoder is a copy, as it would be built without sharing.
+A control network and the UNet run one call of a step in float16 at the sizes of a 1024×1024 picture, without numbers:
+tensors are on the meta device, which has shapes and no memory. Every tensor that an operation makes is counted for as
+long as it lives. The floor is the UNet alone; beside it stands what an encoder would weigh that is a copy.
 """
 
 from __future__ import annotations
 
 import argparse
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -30,15 +28,17 @@ AIM = 0.15  # of the UNet
 RANK = 128
 TEXTS, WORDS, WIDTH, POOLED = 2, 77, 2048, 1280
 GIB = 1024**3
+NOWHERE = torch.device("meta")
 
 
 class Living(TorchDispatchMode):
     """Bytes of the tensors that operations made and that are still there, and the most there were at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *weights_of: torch.nn.Module) -> None:
+        """Views of the weights of these modules are no new tensors."""
         super().__init__()
         self.now = self.peak = 0
-        self._seen: set[int] = set()
+        self._seen = {weight.untyped_storage()._cdata for module in weights_of for weight in module.parameters()}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
@@ -67,13 +67,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.control", description=__doc__)
     parser.add_argument("--side", type=int, default=1024, help="pixels of the picture's sides")
     side: int = parser.parse_args().side // 8
-    with FakeTensorMode():
-        base = full_size()
-        network = ControlNetwork.upon(base, ControlLora("published rank", published(base)))
-        unet = total(base.unet)
-        own = total(network.module) - shared(network, base)
-        alone = peak(lambda: call_unet(base, side))
-        together = peak(lambda: call_both(base, network, side))
+    base = full_size()
+    network = ControlNetwork.upon(base, ControlLora("published rank", published(base)))
+    unet = total(base.unet)
+    own = total(network.module) - shared(network, base)
+    with torch.device(NOWHERE), torch.inference_mode():
+        with Living(base.unet) as living:
+            call_unet(base, side)
+        alone = living.peak
+        with Living(base.unet, network.module) as living:
+            call_both(base, network, side)
+        together = living.peak
     more = own + together - alone
     rows = [
         ("UNet", f"{unet / GIB:.3f} GiB"),
@@ -88,9 +92,9 @@ def main() -> None:
 
 def full_size() -> DiffusionModel:
     """A model with nothing but a UNet of the published sizes."""
-    unet = layouts.meta_unet(layouts.SDXL_UNET).half().to_empty(device="cpu").eval().requires_grad_(False)
+    unet = layouts.meta_unet(layouts.SDXL_UNET).half().eval().requires_grad_(False)
     names = {layouts.ldm_unet_key(name, layouts.SDXL_UNET): name for name, _ in unet.named_parameters()}
-    return DiffusionModel("sdxl", unet, None, None, "epsilon", names, 0.13025, torch.device("cpu"), torch.float16)
+    return DiffusionModel("sdxl", unet, None, None, "epsilon", names, 0.13025, NOWHERE, torch.float16)
 
 
 def published(base: DiffusionModel) -> dict[str, Tensor]:
@@ -112,13 +116,6 @@ def shared(network: ControlNetwork, base: DiffusionModel) -> int:
     """Bytes of the control network's weights that are the base's own."""
     theirs = {id(weight) for weight in base.unet.parameters()}
     return sum(weight.nbytes for weight in network.module.parameters() if id(weight) in theirs)
-
-
-def peak(work: Callable[[], object]) -> int:
-    """Bytes of the tensors that were there at once while it worked."""
-    with torch.inference_mode(), Living() as living:
-        work()
-    return living.peak
 
 
 def call(side: int) -> UNetCall:

@@ -282,3 +282,43 @@ def test_the_additional_prompt_is_of_a_repainting_alone(installed):
     assert repainting.images[0].positive == ("eyes", "a cat")
     plan = planned(installed, image_prompts=[shown("CPDS")], prompt="a cat", inpaint_additional_prompt="eyes")
     assert plan.images[0].positive == ("a cat",)
+
+
+STYLE = {"cn_img": IMAGE, "cn_stop": 0.6, "cn_weight": 0.6, "cn_type": "ImagePrompt"}
+DOCUMENTED: list[tuple[str, dict[str, Any], list[tuple[str, float, float]]]] = [
+    ("image-prompt", {"outpaint_selections": "Left,Right", "input_image": IMAGE}, []),
+    ("image-prompt", {"input_image": IMAGE, "input_mask": IMAGE, "image_prompts": [], "async_process": True}, []),
+    (
+        "image-prompt",
+        {"cn_img1": IMAGE, "cn_type1": "PyraCanny", "cn_stop1": "0.6", "cn_weight1": "0.8", "cn_img2": IMAGE},
+        [("PyraCanny", 0.6, 0.8), ("ImagePrompt", 0.5, 0.6)],
+    ),
+    ("image-prompt", {"cn_img3": IMAGE, "cn_type3": "FaceSwap", "cn_stop3": ""}, [("FaceSwap", 0.9, 0.75)]),
+    ("image-prompt", {"image_prompts": [STYLE, STYLE]}, [("ImagePrompt", 0.6, 0.6)] * 2),
+    (
+        "image-prompt",
+        {"image_prompts": [shown("PyraCanny"), {"cn_img": None}, {"cn_img": "", "cn_stop": 0, "cn_weight": 0}]},
+        [("PyraCanny", 0.5, 1.0)],
+    ),
+    ("image-prompt", {"image_prompts": [shown("CPDS", cn_stop=None, cn_weight=None)]}, [("CPDS", 0.5, 1.0)]),
+    ("text-to-image-with-ip", {"image_prompts": [STYLE], "outpaint_selections": ["Left"]}, [("ImagePrompt", 0.6, 0.6)]),
+    ("text-to-image-with-ip", {"prompt": "a cat"}, []),
+    ("/v2/generation/text-to-image-with-ip", {"image_prompts": [{"cn_img": IMAGE}]}, [("ImagePrompt", 0.5, 0.6)]),
+    ("img2img", {"cn_img1": IMAGE, "cn_stop1": "0.5", "cn_weight1": "1"}, [("ImagePrompt", 0.5, 1.0)]),
+    (
+        "image-upscale-vary",
+        {"uov_method": "Vary (Subtle)", "input_image": IMAGE, "image_prompts": [STYLE]},
+        [("ImagePrompt", 0.6, 0.6)],
+    ),
+    (
+        "image-inpaint-outpaint",
+        {"input_image": IMAGE, "input_mask": IMAGE, "image_prompts": [STYLE]},
+        [("ImagePrompt", 0.6, 0.6)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "fields", "meaning"), DOCUMENTED)
+def test_a_documented_request_means_what_is_documented(endpoint, fields, meaning):
+    request = asked(canonical({"endpoint": endpoint}).endpoint, **fields)
+    assert [(entry.cn_type.value, entry.stop, entry.weight) for entry in request.shown.values()] == meaning
