@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,7 @@ def aligned(image: NDArray[np.uint8], landmarks: NDArray[np.float32]) -> NDArray
     given back as it is.
     """
     points = np.array(TEMPLATE, np.float32)
-    movement, _ = cv2.estimateAffinePartial2D(landmarks, points, method=cv2.LMEDS)
+    movement: Any = cv2.estimateAffinePartial2D(landmarks, points, method=cv2.LMEDS)[0]
     if movement is None:
         return image
     return np.asarray(

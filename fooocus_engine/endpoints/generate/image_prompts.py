@@ -79,7 +79,7 @@ class PromptedRequest(GenerateRequest):
 
     @field_validator("image_prompts")
     @classmethod
-    def _few_enough(cls, entries: tuple[GivenPrompt, ...]) -> tuple[GivenPrompt, ...]:
+    def _few_enough_pictures(cls, entries: tuple[GivenPrompt, ...]) -> tuple[GivenPrompt, ...]:
         count = sum(entry.cn_img is not None for entry in entries)
         if count > MAX_PICTURES:
             raise refusal("too_many_image_prompts", f"at most {MAX_PICTURES} pictures are allowed, {count} are given")

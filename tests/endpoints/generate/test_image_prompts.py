@@ -261,6 +261,11 @@ def test_too_many_pictures_are_counted():
     assert problem.msg.startswith("at most 4 pictures are allowed, 9 are given")
 
 
+def test_the_rules_of_other_fields_hold_besides():
+    loras = [["a.safetensors", 1.0]] * 6
+    assert [problem.loc for problem in problems(image_prompts=[shown("CPDS")], loras=loras)] == [("body", "loras")]
+
+
 def test_four_pictures_among_empty_slots_are_not_too_many():
     assert len(asked(image_prompts=[{}, *[shown("CPDS")] * 4, {"cn_img": None}]).shown) == 4
 
