@@ -24,7 +24,7 @@ MEAN = (104.0, 117.0, 123.0)  # of blue, green and red
 LEVELS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))  # stride and anchor sizes in pixels
 VARIANCE = 0.1
 PREFIX = "module."
-UNREAD = ".num_batches_tracked"  # counters of training
+COUNTER = ".num_batches_tracked"  # of training; a file may lack it
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class FaceFinder:
             BadModelFile: it is unreadable, or not of this network.
         """
         tensors = {name.removeprefix(PREFIX): tensor for name, tensor in read_weights(path).items()}
-        known = {name: tensor for name, tensor in tensors.items() if not name.endswith(UNREAD)}
         network = built(RetinaFace, file=path.name, part="face detector")
-        assign(network, known, file=path.name, part="face detector", convert=lambda _, tensor: tensor.float())
+        counters = {name: torch.tensor(0) for name in network.state_dict() if name.endswith(COUNTER)}
+        assign(network, counters | tensors, file=path.name, part="face detector", convert=lambda _, t: single(t))
         return cls(network)
 
     @torch.no_grad()
@@ -62,6 +62,11 @@ class FaceFinder:
         height, width = image.shape[:2]
         points: NDArray[np.float32] = placed(found, anchors(width, height), best).numpy()
         return points
+
+
+def single(tensor: Tensor) -> Tensor:
+    """``tensor`` in float32, counters as they are."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def pixels(image: NDArray[np.uint8]) -> Tensor:

@@ -77,7 +77,7 @@ class Body(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = normed(64)
+        self.bn1 = nn.BatchNorm2d(64)
         widths = [64 * 2**level for level in range(4)]
         incoming = (64, *(EXPANSION * width for width in widths[:-1]))
         self.layer1, self.layer2, self.layer3, self.layer4 = (
@@ -107,11 +107,11 @@ class Bottleneck(nn.Module):
     def __init__(self, before: int, width: int, stride: int, *, shortcut: bool) -> None:
         super().__init__()
         after = EXPANSION * width
-        self.conv1, self.bn1 = nn.Conv2d(before, width, 1, bias=False), normed(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), normed(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, after, 1, bias=False), normed(after)
+        self.conv1, self.bn1 = nn.Conv2d(before, width, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, after, 1, bias=False), nn.BatchNorm2d(after)
         if shortcut:
-            self.downsample = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), normed(after))
+            self.downsample = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
         else:
             self.downsample = nn.Sequential()
 
@@ -160,15 +160,8 @@ class Context(nn.Module):
 
 def convolution(before: int, after: int, size: int, *, bent: bool = True) -> nn.Sequential:
     """A convolution that keeps the size, normed, and ``bent`` by a ReLU."""
-    layers: list[nn.Module] = [nn.Conv2d(before, after, size, padding=size // 2, bias=False), normed(after)]
+    layers: list[nn.Module] = [nn.Conv2d(before, after, size, padding=size // 2, bias=False), nn.BatchNorm2d(after)]
     return nn.Sequential(*layers, *([nn.ReLU()] if bent else []))
-
-
-def normed(channels: int) -> nn.BatchNorm2d:
-    """A batch norm that does not count batches, as it will see none in training."""
-    norm = nn.BatchNorm2d(channels)
-    norm.register_buffer("num_batches_tracked", None)
-    return norm
 
 
 Network = Callable[[Tensor], Found]
