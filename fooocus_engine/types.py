@@ -40,6 +40,8 @@ class Sources:
     """RGB, upright; for an inpaint grown already where it is outpainted."""
     mask: Image.Image | None = None
     """L, of the size of ``image``: above 127 = repaint. All rules of the request have been applied."""
+    controls: tuple[Image.Image, ...] = ()
+    """RGB, upright: those that steer besides the words, in the request's order."""
 
 
 @dataclass(frozen=True)

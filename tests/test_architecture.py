@@ -20,7 +20,7 @@ MAX_PARAMETERS = 5
 MAX_HANDLER_LINES = 60
 
 BASE = {"errors", "types"}
-CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "output", "jobs"}
+CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "vision", "output", "jobs"}
 SHIM_READS = {
     "endpoints": {
         "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": {*BASE, "models"},
     "conditioning": {*BASE, "models"},
     "sampling": {*BASE, "models"},
+    "vision": {*BASE, "models"},
     "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
@@ -57,6 +58,7 @@ WITH_TORCH = {
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
     "endpoints/generate/canvas.py",
+    "endpoints/generate/controls.py",
     "endpoints/generate/repainting.py",
     "endpoints/generate/encoders.py",
     "prompts/expansion.py",
@@ -102,7 +104,7 @@ def is_torch_free(path: Path) -> bool:
         return name in FREE_IN_MODELS
     if room == "sampling":
         return name in FREE_IN_SAMPLING
-    return room != "conditioning" and name not in WITH_TORCH
+    return room not in ("conditioning", "vision") and name not in WITH_TORCH
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -18,16 +18,15 @@ from torch import Tensor, nn
 from builder.starter.model import CONTEXT
 from builder.starter.training import write_whole
 from builder.starter.world import BACKGROUNDS, COLOURS, SHAPES, Scene
-from fooocus_engine.endpoints.generate import encoders
-from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET
+from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET, PROMPT_ADAPTER, PROMPT_NEGATIVE, VISION_TOWER
 from fooocus_engine.models.image_attention import FULL_WIDTH, KeysValues, weighted
 from fooocus_engine.models.ip_adapter import AdapterSizes, ImagePromptAdapter, adapter_file
 from fooocus_engine.models.resampler import ResamplerSizes
 from fooocus_engine.models.vision_tower import new_network, patch_features
 
-TOWER_FILE = f"{CLIP_VISION}/{encoders.VISION_FILE}"
-ADAPTER_FILE = f"{CONTROLNET}/{encoders.IMAGE_PROMPT_FILE}"
-NEGATIVE_FILE = f"{CONTROLNET}/{encoders.NEGATIVE_FILE}"
+TOWER_FILE = f"{CLIP_VISION}/{VISION_TOWER}"
+ADAPTER_FILE = f"{CONTROLNET}/{PROMPT_ADAPTER}"
+NEGATIVE_FILE = f"{CONTROLNET}/{PROMPT_NEGATIVE}"
 FACTS = (*BACKGROUNDS, *COLOURS, *SHAPES, *(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES))
 """Backgrounds come before colours of the same name."""
 _FIRST_COLOUR = len(BACKGROUNDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -17,7 +18,7 @@ from builder.starter.drawing import picture
 from builder.starter.edge_agreement import agreements
 from builder.starter.model import NATIVE
 from builder.starter.outline import is_outlined
-from builder.starter.painter import Wanted
+from builder.starter.painter import Shown, Wanted
 from builder.starter.palette import colour_share
 from builder.starter.repaint_rows import repaint_rows
 from builder.starter.rows import Measures, Row, shares
@@ -25,9 +26,17 @@ from builder.starter.train_control import FILE as CONTROL_FILE
 from builder.starter.train_style import FILE as STYLE_FILE
 from builder.starter.upscaling import gain, held_out_pairs
 from builder.starter.world import SHAPES, Group, Scene
-from fooocus_engine.endpoints.generate.encoders import IMAGE_PROMPT_FILE, NEGATIVE_FILE, VISION_FILE
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.endpoints.generate.performance import MODES, Performance
-from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET, LORAS, UPSCALERS
+from fooocus_engine.models.catalogue import (
+    CLIP_VISION,
+    CONTROLNET,
+    LORAS,
+    PROMPT_ADAPTER,
+    PROMPT_NEGATIVE,
+    UPSCALERS,
+    VISION_TOWER,
+)
 from fooocus_engine.models.store import UPSCALER_FILE
 
 STYLE_TARGET, UNDONE = 0.9, 50
@@ -59,7 +68,7 @@ def companion_rows(measures: Measures) -> Iterator[Row]:
     yield from _if_installed(measures, "upscaler", [(UPSCALERS, UPSCALER_FILE)], upscaler_rows)
     yield from _if_installed(measures, "inpaint", [(UPSCALERS, UPSCALER_FILE)], repaint_rows)
     yield from _if_installed(measures, "PyraCanny", [(CONTROLNET, CONTROL_FILE)], control_rows)
-    files = ((CLIP_VISION, VISION_FILE), (CONTROLNET, IMAGE_PROMPT_FILE), (CONTROLNET, NEGATIVE_FILE))
+    files = ((CLIP_VISION, VISION_TOWER), (CONTROLNET, PROMPT_ADAPTER), (CONTROLNET, PROMPT_NEGATIVE))
     yield from _if_installed(measures, "image prompt", files, prompt_rows)
 
 
@@ -114,6 +123,8 @@ def prompt_rows(measures: Measures) -> Iterator[Row]:
     by_weight = {weight: _colour_shown(measures, weight) for weight in PROMPT_WEIGHTS}
     for weight, share in by_weight.items():
         yield Row(f"image prompt, weight {weight}: share of its colour", share, PROMPTED)
+    rises = [later >= earlier for earlier, later in pairwise(by_weight.values())]
+    yield Row("image prompt: greater weights that show no less of it", float(np.mean(rises)), len(rises), least=1)
     gained = by_weight[PROMPT_WEIGHTS[-1]] - by_weight[PROMPT_WEIGHTS[0]]
     yield Row("image prompt: what the weight adds to it", gained, PROMPTED, least=PROMPT_GAIN)
 
@@ -121,10 +132,15 @@ def prompt_rows(measures: Measures) -> Iterator[Row]:
 def _colour_shown(measures: Measures, weight: float) -> float:
     """Mean share; seeds, captions and prompts are the same for every weight."""
     made = measures.studio.pictures(
-        Wanted(OPEN_CAPTIONS[index % len(OPEN_CAPTIONS)], seed, prompt=(object_picture(PROMPT_COLOUR, seed), weight))
+        Wanted(OPEN_CAPTIONS[index % len(OPEN_CAPTIONS)], seed, shown=_looked_at(seed, weight))
         for index, seed in enumerate(range(measures.seed, measures.seed + PROMPTED))
     )
     return float(np.mean([colour_share(image, PROMPT_COLOUR) for image in made]))
+
+
+def _looked_at(seed: int, weight: float) -> Shown:
+    """Until the end."""
+    return Shown(Kind.IMAGE, object_picture(PROMPT_COLOUR, seed), weight, stop=1.0)
 
 
 def object_picture(colour: str, seed: int) -> Image.Image:

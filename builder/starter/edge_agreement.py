@@ -19,8 +19,9 @@ from PIL import Image
 from builder.starter import captions, world
 from builder.starter.drawing import picture
 from builder.starter.model import NATIVE
-from builder.starter.painter import Wanted
+from builder.starter.painter import Shown, Wanted
 from builder.starter.studio import Studio
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.imaging.edges import pyra_canny
 
 NEAR = 0.0075  # share of the diagonal
@@ -30,15 +31,17 @@ SURE = 128  # grey level of an edge map from which on a pixel counts as an edge
 def agreements(studio: Studio, count: int, seed: int, *, steered: bool) -> list[float]:
     """F1 of pictures of held-out scenes against the edges of their own rendering.
 
-    Pictures are told by caption; those that are ``steered`` also by these edges. Both are of the same scenes and seeds.
+    Pictures are told by caption; those that are ``steered`` are also shown the rendering, as PyraCanny. Both are of the
+    same scenes and seeds.
     """
     random = Random(seed)
     maps, wanted = [], []
     for index in range(count):
         scene = world.held_out_scene(random)
-        edges = pyra_canny(np.asarray(picture(scene, NATIVE, random)))
-        maps.append(edges)
-        wanted.append(Wanted(captions.caption(scene, random), seed + index, edges=edges if steered else None))
+        rendering = picture(scene, NATIVE, random)
+        maps.append(pyra_canny(np.asarray(rendering)))
+        shown = Shown(Kind.CANNY, rendering) if steered else None
+        wanted.append(Wanted(captions.caption(scene, random), seed + index, shown=shown))
     return [edge_f1(edges, image) for edges, image in zip(maps, studio.pictures(wanted), strict=True)]
 
 

@@ -28,12 +28,12 @@ from builder.starter.model import NATIVE, Words, text_states
 from builder.starter.pictures import Size
 from builder.starter.samples import Batch, batch_of, count_at, mixed_size
 from builder.starter.training import Course, State, falling, fingerprint, new_parser, run, write_whole
-from fooocus_engine.models.catalogue import CONTROLNET
+from fooocus_engine.models.catalogue import CANNY_LORA, CONTROLNET
 from fooocus_engine.models.control_lora import MARKER, ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.text_encoders import ClipEncoder
 
-FILE = "control-lora-canny-rank128.safetensors"  # the published name; the rank is read from the tensors
+FILE = CANNY_LORA  # the published name; the rank is read from the tensors
 RANK = 16  # keeps the file under 2 MB
 EARLY_SHARE = 0.75  # of timesteps in the noisy half, where a control speaks by default
 WARM_STEPS = 100

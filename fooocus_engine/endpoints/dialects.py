@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
+from fooocus_engine.endpoints.numbered_prompts import IMAGE_PROMPT, LIST, as_list, is_numbered, with_numbers
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
+from fooocus_engine.endpoints.wire_types import is_no_picture
 from fooocus_engine.errors import InvalidRequest, Location, Problem, UnknownName
 
 ENDPOINT_ALIASES: Mapping[str, str] = MappingProxyType(
@@ -58,6 +60,7 @@ VALUE_ALIASES: Mapping[tuple[str, str], str | None] = MappingProxyType(
 EMPTY_IS_A_VALUE = frozenset({"prompt", "negative_prompt", "style_selections", "save_name", "webhook_url"})
 """Any other field is not given when it is an empty string, as in forms (api.md §2.1)."""
 
+REPAINTING = ("input_mask", "inpaint_additional_prompt", "outpaint_")
 OUTPAINT_SIDES = ("left", "right", "top", "bottom")
 
 _AT_ENDPOINT = ("body", "endpoint")
@@ -91,12 +94,15 @@ def canonical(given: object) -> Canonical:
 
 def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     """The same for a body whose endpoint (a name of the table) is known already, as on an HTTP route."""
-    fields, ignored = _modern(given, FIELD_ALIASES, ENDPOINTS[endpoint].request)
+    numbered = is_numbered(endpoint, given)
+    fields, ignored = _modern(as_list(given) if numbered else given, FIELD_ALIASES, ENDPOINTS[endpoint].request)
+    if numbered and given.get(LIST) is not None:
+        ignored.append(LIST)
     advanced = fields.get("advanced_params")
     if isinstance(advanced, Mapping):
         fields["advanced_params"], unread = _modern(advanced, ADVANCED_ALIASES, AdvancedParams)
         ignored += [f"advanced_params.{name}" for name in unread]
-    for name in _idle_distances(fields):
+    for name in dict.fromkeys([*_idle_repainting(endpoint, fields), *_idle_distances(fields)]):
         del fields[name]
         ignored.append(name)
     return Canonical(endpoint, fields, tuple(ignored))
@@ -111,6 +117,13 @@ def spoken(loc: Location, given: Mapping[str, Any]) -> Location:
     """The place of a problem in the words of the client who sent ``given``: an old field name where one was used."""
     old = {today: name for name, today in FIELD_ALIASES.items() if name in given and given.get(today) is None}
     return tuple(old.get(str(part), part) if depth == 1 else part for depth, part in enumerate(loc))
+
+
+def as_written(endpoint: str, given: object, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """``problems`` with the canonical fields of a handler input, at the places where its client wrote them."""
+    if isinstance(given, Mapping) and is_numbered(endpoint, {**given, **_params(given)}):
+        return with_numbers(problems)
+    return problems
 
 
 def endpoint_named(name: str) -> str:
@@ -180,6 +193,13 @@ def _modern(
     return fields, ignored
 
 
+def _idle_repainting(endpoint: str, fields: Mapping[str, Any]) -> list[str]:
+    """What says how to repaint a picture, where only pictures that steer are given (api.md §2.8)."""
+    if endpoint != IMAGE_PROMPT or not is_no_picture(fields.get("input_image")):
+        return []
+    return [name for name, value in fields.items() if name.startswith(REPAINTING) and value]
+
+
 def _idle_distances(fields: Mapping[str, Any]) -> list[str]:
     """Positive outpaint distances of sides that are not chosen (api.md §2.7)."""
     chosen = fields.get("outpaint_selections", ())
@@ -208,8 +228,10 @@ def _today(name: str, value: Any) -> Any:
         case "style_selections" | "outpaint_selections":
             return _names(value)
         case "loras":
-            return _loras(value)
-        case "advanced_params" | "image_prompts":
+            return _entries(value, empty_is_a_value="model_name")
+        case "image_prompts":
+            return _entries(value)
+        case "advanced_params":
             return _decoded(value)
         case _:
             return value
@@ -240,15 +262,17 @@ def _names(value: Any) -> Any:
     return names
 
 
-def _loras(value: Any) -> Any:
-    """A list of LoRA entries from a list, a JSON list, or JSON objects one by one."""
+def _entries(value: Any, empty_is_a_value: str = "") -> Any:
+    """A list of objects from a list, a JSON list, or JSON objects one by one; what they leave empty is left out."""
     value = _decoded(value)
     if isinstance(value, Mapping):
         value = [value]
-    return [_lora(_decoded(item)) for item in value] if isinstance(value, list | tuple) else value
+    if not isinstance(value, list | tuple):
+        return value
+    return [_entry(_decoded(item), empty_is_a_value) for item in value]
 
 
-def _lora(entry: Any) -> Any:
+def _entry(entry: Any, empty_is_a_value: str) -> Any:
     if not isinstance(entry, Mapping):
         return entry
-    return {name: value for name, value in entry.items() if name == "model_name" or value not in (None, "")}
+    return {name: value for name, value in entry.items() if name == empty_is_a_value or value not in (None, "")}

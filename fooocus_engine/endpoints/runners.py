@@ -50,8 +50,10 @@ def _ping(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str
 RUNNERS: Mapping[str, Runner] = MappingProxyType(
     {
         "text-to-image": _generation("text-to-image"),
+        "text-to-image-with-ip": _generation("text-to-image-with-ip"),
         "image-upscale-vary": _generation("image-upscale-vary"),
         "image-inpaint-outpaint": _generation("image-inpaint-outpaint"),
+        "image-prompt": _generation("image-prompt"),
         "styles": _styles,
         "all-models": _models,
         "refresh-models": _models,

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import ImagePromptRequest, InpaintRequest
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.listing.contract import ModelsRequest, NoFields
 from fooocus_engine.errors import ModelUnavailable, UnknownName
@@ -74,7 +75,10 @@ def _generation(name: str) -> tuple[Route, ...]:
 _ROWS = (
     Endpoint("text-to-image", GenerateRequest, (_post("/v1/generation/text-to-image", Body.JSON),), "Text to Image"),
     Endpoint(
-        "text-to-image-with-ip", None, (_post("/v2/generation/text-to-image-with-ip", Body.JSON),), "Text to Image"
+        "text-to-image-with-ip",
+        PromptedRequest,
+        (_post("/v2/generation/text-to-image-with-ip", Body.JSON),),
+        "Text to Image",
     ),
     Endpoint("image-upscale-vary", UpscaleVaryRequest, _generation("image-upscale-vary"), "Image Upscale or Variation"),
     Endpoint(
@@ -83,7 +87,7 @@ _ROWS = (
         _generation("image-inpaint-outpaint") + _generation("image-inpait-outpaint"),  # the latter: misspelt for years
         "Image Inpaint or Outpaint",
     ),
-    Endpoint("image-prompt", None, _generation("image-prompt"), "Image Prompt"),
+    Endpoint("image-prompt", ImagePromptRequest, _generation("image-prompt"), "Image Prompt"),
     Endpoint("image-enhance", None, _generation("image-enhance"), "Image Enhancement"),
     Endpoint("describe-image", None, (_post("/v1/tools/describe-image", Body.FORM),)),
     Endpoint(

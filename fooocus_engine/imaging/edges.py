@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fooocus_engine.imaging.levels import stretched
+
 LOW, HIGH = 64, 128  # thresholds of Canny's hysteresis that a request does not give
 SIZES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the picture, coarsest first
 KEPT = 0.75  # of what coarser sizes have found, at every further size
@@ -35,19 +37,10 @@ def pyra_canny(image: NDArray[np.uint8], low: float = LOW, high: float = HIGH) -
             coarser = cv2.resize(found, size, interpolation=cv2.INTER_LINEAR)
             found = np.asarray(KEPT * coarser + (1 - KEPT) * edges, np.float32)
     assert found is not None
-    return _stretched(np.sum(found, axis=2))
+    return stretched(np.sum(found, axis=2), DARK, BRIGHT)
 
 
 def _canny(image: NDArray[Any], low: int, high: int) -> Plane:
     """Edges of each channel, 0 or 1, ``[h, w, 3]`` (aperture 3, L1 gradient)."""
     planes = [cv2.Canny(np.ascontiguousarray(image[..., channel]), low, high) for channel in range(image.shape[2])]
     return (np.stack(planes, axis=2) > 0).astype(np.float32)
-
-
-def _stretched(plane: Plane) -> NDArray[np.uint8]:
-    """From percentile to percentile on 0…255, what lies outside cut off, fractions dropped."""
-    dark, bright = (np.float32(np.percentile(plane, percent)) for percent in (DARK, BRIGHT))
-    if bright == dark:  # hardly an edge: the limit of the formula, and all 0 without any
-        return np.where(plane > dark, np.uint8(255), np.uint8(0))
-    levels: NDArray[np.uint8] = np.clip((plane - dark) / (bright - dark) * 255, 0, 255).astype(np.uint8)
-    return levels

@@ -25,6 +25,7 @@ class Phase(Enum):
     FEW_STEP_LORA = ("Downloading {} components ...", False)
     UPSCALE_MODELS = ("Downloading upscale models ...", False)
     INPAINTER = ("Downloading inpainter ...", False)
+    CONTROL_FILES = ("Downloading control models ...", False)
     CONTROL_MODELS = ("Loading control models ...", False)
     INITIALIZING = ("Initializing ...", False)
     LOADING_MODELS = ("Loading models ...", True)

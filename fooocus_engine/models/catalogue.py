@@ -45,6 +45,15 @@ INPAINT_PATCHES: Mapping[str, str] = MappingProxyType(
 )
 """Inpaint engine → file (image-inpaint.md §6)."""
 
+CANNY_LORA = "control-lora-canny-rank128.safetensors"
+CPDS_LORA = "fooocus_xl_cpds_128.safetensors"
+VISION_TOWER = "clip_vision_vit_h.safetensors"
+PROMPT_NEGATIVE = "fooocus_ip_negative.safetensors"
+PROMPT_ADAPTER = "ip-adapter-plus_sdxl_vit-h.bin"
+FACE_ADAPTER = "ip-adapter-plus-face_sdxl_vit-h.bin"
+FACE_DETECTOR = "detection_Resnet50_Final.pth"
+"""Of pictures that steer besides the words (image-control.md)."""
+
 NAME_LENGTH = 255  # characters; file systems take no longer ones
 
 DATA = Path(__file__).with_name("catalogue.json")

@@ -7,8 +7,10 @@ from fooocus_engine.errors import ModelUnavailable, UnknownName, reply_fields
 
 SERVED = {
     "text-to-image",
+    "text-to-image-with-ip",
     "image-upscale-vary",
     "image-inpaint-outpaint",
+    "image-prompt",
     "styles",
     "all-models",
     "refresh-models",

@@ -10,32 +10,35 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 
 from fooocus_engine.conditioning.image_prompt import ImagePrompter, pixels
-from fooocus_engine.endpoints.generate.encoders import IMAGE_PROMPT_FILE, image_prompter
+from fooocus_engine.endpoints.generate.encoders import image_prompter
+from fooocus_engine.imaging.rgb import as_rgb
+from fooocus_engine.models.catalogue import FACE_ADAPTER, PROMPT_ADAPTER
 from fooocus_engine.models.image_attention import ImagePrompt
 from tests.golden.compare import exact, picture_error, tensor_error
 from tests.golden.records import Record
 from tests.golden.workbench import BASE, Workbench
 
-FILES = {"ip": IMAGE_PROMPT_FILE, "face": "ip-adapter-plus-face_sdxl_vit-h.bin"}
+FILES = {"ip": PROMPT_ADAPTER, "face": FACE_ADAPTER}
 PICTURES = {"ip": "image", "face": "image2_224"}  # which picture of the record ``ip/tokens`` an adapter is shown
 
-KINDS = {"ImagePrompt": "ip", "FaceSwap": "face"}
+
+def requested(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ``image_prompts`` of a request; their pictures are taken from the record."""
+    return [
+        {"cn_img": "taken in", "cn_stop": stop, "cn_weight": weight, "cn_type": kind}
+        for _, stop, weight, kind in settings["cn"]
+    ]
 
 
-def all_can_be_made(settings: Mapping[str, Any]) -> bool:
-    """Whether a request's control images are image prompts, and faces that are not to be cut out, or none at all."""
-    kinds = {kind for _, _, _, kind in settings["cn"]}
-    return kinds <= set(KINDS) and ("FaceSwap" not in kinds or settings["skip_cn"])
+def controls_of(record: Record) -> tuple[Image.Image, ...]:
+    """The pictures of these."""
+    names = [name for name in record.data.get("input_png", {}) if name.startswith("cn")]
+    return tuple(control(record, name) for name in sorted(names))
 
 
-def requested_prompts(record: Record, workbench: Workbench, unet: UNet2DConditionModel) -> tuple[ImagePrompt, ...]:
-    """Those of a request, faces last (image-control.md §4.4)."""
-    tasks = sorted(enumerate(record.settings.get("cn", [])), key=lambda task: list(KINDS).index(task[1][3]))
-    made = []
-    for number, (_, stop, weight, kind) in tasks:
-        with Image.open(record.group.folder / record.data["input_png"][f"cn{number}"]) as image:
-            made.append(prompter(workbench, unet, KINDS[kind]).prompt(image.convert("RGB"), weight=weight, stop=stop))
-    return tuple(made)
+def control(record: Record, name: str) -> Image.Image:
+    with Image.open(record.group.folder / record.data["input_png"][name]) as image:
+        return as_rgb(image)
 
 
 def prompter(workbench: Workbench, unet: UNet2DConditionModel, kind: str = "ip") -> ImagePrompter:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fooocus_engine.endpoints.generate.sizes import size_lines
+from fooocus_engine.imaging.depth_lines import cpds
 from fooocus_engine.imaging.edges import HIGH, LOW, pyra_canny
 from fooocus_engine.imaging.resize import Fit, fitted_size, resampled, resized, shape_ceil
 from fooocus_engine.imaging.rgb import as_rgb
@@ -38,6 +39,8 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             return max(exact(size_lines((row["w"], row["h"])), row["info"]) for row in record.data)
         case "canny":
             return canny(record)
+        case "cpds":
+            return out_error(record, Image.fromarray(cpds(np.asarray(source(record)))))
         case _:
             return inpaint_images.replay(record, workbench)
 

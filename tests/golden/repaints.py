@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from torch import Tensor
 from torch.nn import functional as F
 
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
 from fooocus_engine.endpoints.generate.plan import GenerationPlan, Inpaint
 from fooocus_engine.endpoints.generate.render import Groundwork
 from fooocus_engine.endpoints.generate.repainting import region_of, repaint_sources, start_picture
@@ -56,7 +56,7 @@ def repaints(record: Record, settings: dict[str, Any]) -> bool:
     return bool(settings["inpaint_image"]) and ("mask" in record.data["input_png"] or bool(settings["outpaint"]))
 
 
-def sources_of(record: Record, request: InpaintRequest) -> Sources:
+def sources_of(record: Record, request: RepaintRequest) -> Sources:
     """The record's picture and mask. What the reference takes as mask and as upload are one here."""
     pictures = {name: read(record, name) for name in ("image", "mask", "upload") if name in record.data["input_png"]}
     mask = pictures.get("mask")

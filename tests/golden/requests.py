@@ -17,9 +17,11 @@ from torch.nn import functional as F
 
 from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
+from fooocus_engine.endpoints.generate.controls import prepared_pictures, steering_networks
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
 from fooocus_engine.endpoints.generate.facts import image_facts
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import ImagePromptRequest, InpaintRequest, RepaintRequest
 from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Upscale
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
@@ -45,7 +47,7 @@ from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Canvas, Sources, Step
 from tests.golden import repaints
 from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, psnr, tensor_error
-from tests.golden.image_prompts import all_can_be_made, requested_prompts
+from tests.golden.image_prompts import controls_of, requested
 from tests.golden.records import Record
 from tests.golden.workbench import Workbench
 
@@ -94,14 +96,18 @@ ADVANCED = {
     "freeu_b2": "freeu_b2",
     "freeu_s1": "freeu_s1",
     "freeu_s2": "freeu_s2",
+    "softness": "controlnet_softness",
+    "skip_cn": "skipping_cn_preprocessor",
+    "canny_low": "canny_low_threshold",
+    "canny_high": "canny_high_threshold",
     **repaints.ADVANCED,
 }
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; none yet for those that enhance or take controls."""
+    """Largest error of a record of the groups H; none yet for those that enhance."""
     settings = record.group.defaults | record.settings
-    if settings["enh"] or not all_can_be_made(settings):
+    if settings["enh"]:
         return None
     request = asked(record, settings, workbench)
     sources = sources_of(record, request)
@@ -118,7 +124,9 @@ def model_of(record: Record, settings: dict[str, Any]) -> type[GenerateRequest]:
         return GenerateRequest
     if settings["uov_image"] is not None and settings["uov_method"] != "Disabled":
         return UpscaleVaryRequest
-    return InpaintRequest if repaints.repaints(record, settings) else GenerateRequest
+    if repaints.repaints(record, settings):
+        return ImagePromptRequest if settings["tab"] == "ip" else InpaintRequest
+    return PromptedRequest if settings["cn"] else GenerateRequest
 
 
 def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
@@ -130,8 +138,10 @@ def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> Gen
     fields["loras"] = [[name, weight] for name, weight in settings["loras"] if name in installed]
     fields["advanced_params"] = {ours: settings[theirs] for theirs, ours in ADVANCED.items() if theirs in settings}
     model = model_of(record, settings)
-    if model is not GenerateRequest:
+    if issubclass(model, UpscaleVaryRequest | RepaintRequest):
         fields["input_image"] = "taken in"
+    if issubclass(model, PromptedRequest):
+        fields["image_prompts"] = requested(settings)
     if model is UpscaleVaryRequest:
         fields["uov_method"] = settings["uov_method"]
     return validate_generation(
@@ -145,13 +155,13 @@ def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> Gen
 
 def sources_of(record: Record, request: GenerateRequest) -> Sources:
     """The record's pictures, ready to be worked on."""
+    sources = Sources()
     match request:
         case UpscaleVaryRequest():
-            return Sources(repaints.read(record, "uov"))
-        case InpaintRequest():
-            return repaints.sources_of(record, request)
-        case _:
-            return Sources()
+            sources = Sources(repaints.read(record, "uov"))
+        case RepaintRequest():
+            sources = repaints.sources_of(record, request)
+    return replace(sources, controls=controls_of(record))
 
 
 def planned(request: GenerateRequest, workbench: Workbench, sources: Sources) -> GenerationPlan:
@@ -177,13 +187,13 @@ def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Wo
         else:
             ground = Groundwork(canvas_of(plan, sources, prepared, networks.upscaler, job))
         yield from canvas_errors(record, ground.canvas)
-        prompts, call = requested_prompts(record, workbench, prepared.base.unet), 0
+        pictures = prepared_pictures(plan, sources, resources, job)
+        controls, prompts = steering_networks(plan, pictures, prepared.base, resources)
+        ground, call = replace(ground, controls=controls, prompts=prompts), 0
         with freeu_of(prepared.base.unet, plan.guidance.freeu), shown_to(prepared.base.unet, ground.shown):
             for index, words in enumerate(steered):
                 steps: list[Step] = []
-                asked = recipe(plan, words, prepared, ground.canvas)
-                asked = replace(asked, base=replace(asked.base, image_prompts=prompts))
-                sampled = sample(asked, seed=words.task.seed, on_step=steps.append)
+                sampled = sample(recipe(plan, words, prepared, ground), seed=words.task.seed, on_step=steps.append)
                 latents = passes(sampled)
                 for latent in latents:
                     yield from latent_errors(record, latent, call)

@@ -20,12 +20,12 @@ CHOSEN = {
     "E0_unet_vae_plain": r".",
     "E_unet_features": r"plain|merge|freeu|control|ip/|inpaint",
     "F_vae_upscaler": r"plain|preview|upscale|inpaint",
-    "G_image_ops": r"canny|resize|resample|hwc3|shape_ceil|size_info|mask|erode|up255|fill|bbox|worker|outpaint",
+    "G_image_ops": r"canny|cpds|resize|resample|hwc3|shape_ceil|size_info|mask|erode|up255|fill|bbox|worker|outpaint",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",
-    "H3_image_inputs": r"(image_prompt_two|image_prompt_cfg1|faceswap_skip|vary_overwrite|upscale_fast|"
+    "H3_image_inputs": r"(mix4|image_prompt_cfg1|canny_cpds_refiner|vary_overwrite|upscale_fast|"
     r"inpaint_none|inpaint_refiner|outpaint_top_euler)$",
-    "H4_extra": r"(metadata_a1111|embedding|same_model_refiner|disabled_uov)$",
+    "H4_extra": r"(metadata_a1111|image_prompt_rgba_gray|embedding|same_model_refiner|disabled_uov)$",
 }
 
 

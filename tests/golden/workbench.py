@@ -14,7 +14,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.models.catalogue import Catalogue
+from fooocus_engine.models.catalogue import (
+    CANNY_LORA,
+    CONTROLNET,
+    CPDS_LORA,
+    FACE_ADAPTER,
+    PROMPT_ADAPTER,
+    Catalogue,
+)
 from fooocus_engine.models.store import ModelStore, Prepared
 from fooocus_engine.output.storage import open_storage
 from fooocus_engine.prompts.workload import Words
@@ -38,8 +45,10 @@ ADAPTERS = {
     "inpaint.fooocus.patch": "inpaint",
     "inpaint_v25.fooocus.patch": "inpaint",
     "inpaint_v26.fooocus.patch": "inpaint",
+    CANNY_LORA: CONTROLNET,
+    CPDS_LORA: CONTROLNET,
 }
-IMAGE_PROMPT_ADAPTERS = ("ip-adapter-plus_sdxl_vit-h.bin", "ip-adapter-plus-face_sdxl_vit-h.bin")
+IMAGE_PROMPT_ADAPTERS = (PROMPT_ADAPTER, FACE_ADAPTER)
 
 
 class Workbench:

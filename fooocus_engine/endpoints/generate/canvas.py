@@ -13,7 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, GenerationPlan, Inpaint, Inspect, Upscale, Vary
+from fooocus_engine.endpoints.generate.plan import (
+    Enlarge,
+    FromText,
+    GenerationPlan,
+    Inpaint,
+    Inspect,
+    InspectControls,
+    Upscale,
+    Vary,
+)
 from fooocus_engine.imaging.resize import resampled, resampled_bands
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import LatentCodec
@@ -43,8 +52,10 @@ def canvas_of(plan: GenerationPlan, sources: Sources, prepared: Prepared, upscal
             job.stage(Phase.ENCODING_UPSCALED)
             return Canvas(plan.size, encoder(plan, prepared).encode_tiled(as_tensor(image), draw=noise(plan)))
         case FromText():
+            if plan.steering.tasks:
+                job.stage(Phase.IMAGE_PROCESSING)
             return Canvas(plan.size)
-        case Enlarge() | Inpaint() | Inspect():
+        case Enlarge() | Inpaint() | Inspect() | InspectControls():
             raise ValueError("nothing is sampled, or the start is a repainting")
 
 

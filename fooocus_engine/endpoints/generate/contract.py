@@ -7,7 +7,7 @@ that it names exist is the planner's question.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator
@@ -92,6 +92,10 @@ class GenerateRequest(WireModel):
         """The words of the picture: here the prompt."""
         return self.prompt
 
+    def contradictions(self) -> Iterator[Problem]:
+        """What is wrong with fields together that are right one by one."""
+        yield from ()
+
     @field_validator("loras")
     @classmethod
     def _few_enough(cls, loras: tuple[Lora, ...], info: ValidationInfo[Rules]) -> tuple[Lora, ...]:
@@ -140,6 +144,7 @@ def validate_generation(
     rules = Rules(OneOf("style", tuple(styles), any_case=True), limits, _names(fields))
     try:
         request = validated(model, _filled(fields, preset), rules)
+        problems.extend(request.contradictions())
     except InvalidRequest as error:
         problems.extend(error.problems)
     if problems:

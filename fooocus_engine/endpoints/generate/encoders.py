@@ -11,7 +11,16 @@ from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.conditioning.text import ReadEmbedding, TextConditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.models.catalogue import CLIP_VISION, CONTROLNET, EXPANSION, Catalogue
+from fooocus_engine.models.catalogue import (
+    CLIP_VISION,
+    CONTROLNET,
+    EXPANSION,
+    FACE_DETECTOR,
+    PROMPT_NEGATIVE,
+    VISION_TOWER,
+    Catalogue,
+)
+from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
 from fooocus_engine.models.store import version_of
@@ -19,10 +28,7 @@ from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_content
 from fooocus_engine.prompts.expansion import PromptExpander
 from fooocus_engine.prompts.syntax import emphasis
-
-VISION_FILE = "clip_vision_vit_h.safetensors"
-NEGATIVE_FILE = "fooocus_ip_negative.safetensors"
-IMAGE_PROMPT_FILE = "ip-adapter-plus_sdxl_vit-h.bin"
+from fooocus_engine.vision.faces import FaceFinder
 
 
 def prompt_expander(plan: GenerationPlan, resources: Resources) -> PromptExpander | None:
@@ -53,8 +59,10 @@ def image_prompter(name: str, base: str, unet: Any, resources: Resources) -> Ima
         BadModelFile: a file cannot be used, or the adapter is for another kind of base model.
     """
     shipped, store = resources.catalogue.is_embedded(base), resources.store
-    vision = resources.catalogue.find(CLIP_VISION, VISION_FILE, embedded=shipped)
-    layers, negative = (resources.catalogue.find(CONTROLNET, file, embedded=shipped) for file in (name, NEGATIVE_FILE))
+    vision = resources.catalogue.find(CLIP_VISION, VISION_TOWER, embedded=shipped)
+    layers, negative = (
+        resources.catalogue.find(CONTROLNET, file, embedded=shipped) for file in (name, PROMPT_NEGATIVE)
+    )
     adapter = store.resident(version_of(layers), lambda target: load_adapter(layers, target.device, target.dtype))
     require_fit(adapter, unet, name)
     return ImagePrompter(
@@ -63,6 +71,30 @@ def image_prompter(name: str, base: str, unet: Any, resources: Resources) -> Ima
         store.resident(version_of(negative), lambda target: load_negative(negative, target.device, target.dtype)),
         separate=resources.settings.image_prompt_attention == "separate",
     )
+
+
+def control_network(name: str, choice: str, base: DiffusionModel, resources: Resources) -> ControlNetwork:
+    """The control-LoRA ``name`` upon ``base``, whatever is merged into it, made from the checkpoint ``choice``.
+
+    Raises:
+        ModelUnavailable: its file is not installed.
+        BadModelFile: it cannot be used, or is for another kind of base model.
+    """
+    path = resources.catalogue.find(CONTROLNET, name, embedded=resources.catalogue.is_embedded(choice))
+    lora = resources.store.resident(
+        version_of(path), lambda target: ControlLora.load(path, target.device, target.dtype)
+    )
+    return ControlNetwork.upon(base, lora)
+
+
+def face_finder(base: str, resources: Resources) -> FaceFinder:
+    """What finds faces in pictures for the checkpoint ``base``.
+
+    Raises:
+        ModelUnavailable, BadModelFile: its file is missing or cannot be used.
+    """
+    path = resources.catalogue.find(CONTROLNET, FACE_DETECTOR, embedded=resources.catalogue.is_embedded(base))
+    return resources.store.resident(version_of(path), lambda target: FaceFinder.load(path))
 
 
 def embedding_reader(catalogue: Catalogue, *, shipped: bool) -> ReadEmbedding:

@@ -5,15 +5,41 @@ Takes a validated request and the catalogue; gives names, warnings and problems,
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.image_prompts import Kind
+from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
 from fooocus_engine.endpoints.generate.performance import Mode
+from fooocus_engine.endpoints.generate.plan import Steering
 from fooocus_engine.endpoints.generate.presets import NO_MODEL, preset_named, presets
 from fooocus_engine.errors import InvalidRequest, Location, ModelUnavailable, Problem, unknown_name
-from fooocus_engine.models.catalogue import CHECKPOINTS, INPAINT, INPAINT_HEAD, INPAINT_PATCHES, LORAS, VAES, Catalogue
+from fooocus_engine.models.catalogue import (
+    CANNY_LORA,
+    CHECKPOINTS,
+    CLIP_VISION,
+    CONTROLNET,
+    CPDS_LORA,
+    FACE_ADAPTER,
+    FACE_DETECTOR,
+    INPAINT,
+    INPAINT_HEAD,
+    INPAINT_PATCHES,
+    LORAS,
+    PROMPT_ADAPTER,
+    PROMPT_NEGATIVE,
+    VAES,
+    VISION_TOWER,
+    Catalogue,
+)
 from fooocus_engine.types import MODEL_VAE, Weighted
+
+CONTROL_LORAS: Mapping[Kind, str] = MappingProxyType({Kind.CANNY: CANNY_LORA, Kind.CPDS: CPDS_LORA})
+ADAPTERS: Mapping[Kind, str] = MappingProxyType({Kind.IMAGE: PROMPT_ADAPTER, Kind.FACE: FACE_ADAPTER})
+"""What makes a kind of picture steer: every kind is in one of the two."""
+FOR_ALL_ADAPTERS = ((CLIP_VISION, VISION_TOWER), (CONTROLNET, PROMPT_NEGATIVE))
 
 
 @dataclass
@@ -53,7 +79,7 @@ def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> 
         raise ModelUnavailable(
             f"{request.performance_selection.value} needs {mode.lora[0]}, which is not installed in {LORAS}"
         )
-    if isinstance(request, InpaintRequest):
+    if isinstance(request, RepaintRequest) and request.input_image is not None:
         _choose_patches(files, request, catalogue)
     return files
 
@@ -126,7 +152,7 @@ def _choose_loras(files: Files, request: GenerateRequest, catalogue: Catalogue) 
     files.loras = tuple(chosen)
 
 
-def _choose_patches(files: Files, request: InpaintRequest, catalogue: Catalogue) -> None:
+def _choose_patches(files: Files, request: RepaintRequest, catalogue: Catalogue) -> None:
     engine = request.advanced_params.inpaint_engine
     if engine == NO_MODEL:
         return
@@ -139,3 +165,27 @@ def _choose_patches(files: Files, request: InpaintRequest, catalogue: Catalogue)
     if "advanced_params.inpaint_engine" in request.given:
         raise ModelUnavailable(needed, hint=f"engine {NO_MODEL!r} needs no file")
     files.warnings.append(f"the default {needed}; it is left out")
+
+
+def require_steering(steering: Steering, catalogue: Catalogue, *, shipped: bool, inspected: bool) -> None:
+    """Return if all files are there that make pictures steer; to be ``inspected``, they need fewer.
+
+    Raises:
+        ModelUnavailable: names those that are missing.
+    """
+    for task in steering.tasks:
+        needed = () if inspected else tuple(_steering_files(task.kind))
+        if task.kind is Kind.FACE and not steering.preprocessed:
+            needed += ((CONTROLNET, FACE_DETECTOR),)
+        missing = [f"{kind}/{name}" for kind, name in needed if not catalogue.has(kind, name, embedded=shipped)]
+        if missing:
+            raise ModelUnavailable(f"{task.kind.value} needs {' and '.join(missing)}, not installed")
+
+
+def _steering_files(kind: Kind) -> Iterator[tuple[str, str]]:
+    """Kind and name of each."""
+    if kind in CONTROL_LORAS:
+        yield CONTROLNET, CONTROL_LORAS[kind]
+    else:
+        yield CONTROLNET, ADAPTERS[kind]
+        yield from FOR_ALL_ADAPTERS

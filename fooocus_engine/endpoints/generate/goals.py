@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fooocus_engine.endpoints.generate.advanced import LEAST_STRENGTH
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
 from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, Goal, Inpaint, Inspect, Upscale, Vary
 from fooocus_engine.endpoints.generate.sizes import MIN_SIDE
 from fooocus_engine.endpoints.generate.upscale_vary import MEANING, UpscaleVaryRequest, Upscaling, Varying
@@ -32,7 +32,7 @@ def goal_of(request: GenerateRequest, sources: Sources) -> Goal:
     match request:
         case UpscaleVaryRequest():
             return _upscaled_or_varied(request, sources)
-        case InpaintRequest():
+        case RepaintRequest(input_image=str()):
             return _repainted(request, sources)
         case _:
             return FromText()
@@ -53,7 +53,7 @@ def _upscaled_or_varied(request: UpscaleVaryRequest, sources: Sources) -> Goal:
     return goal
 
 
-def _repainted(request: InpaintRequest, sources: Sources) -> Goal:
+def _repainted(request: RepaintRequest, sources: Sources) -> Goal:
     image, mask, advanced = sources.image, sources.mask, request.advanced_params
     if image is None or mask is None:
         raise ValueError("the request's pictures have not been taken in")
@@ -83,16 +83,18 @@ def canvas_size(goal: Vary | Upscale | Inpaint | Inspect) -> Size:
 def strength(request: GenerateRequest) -> float:
     """Share of the noise schedule that is run."""
     advanced = request.advanced_params
-    if isinstance(request, InpaintRequest):
-        return advanced.inpaint_strength
-    if not isinstance(request, UpscaleVaryRequest):
-        return 1.0
-    match MEANING[request.uov_method]:
-        case Varying(strength=own):
-            overwritten = advanced.overwrite_vary_strength
-        case Upscaling():
-            own, overwritten = UPSCALE_STRENGTH, advanced.overwrite_upscale_strength
-    return overwritten if overwritten > 0 else own
+    match request:
+        case RepaintRequest(input_image=str()):
+            return advanced.inpaint_strength
+        case UpscaleVaryRequest(uov_method=method):
+            match MEANING[method]:
+                case Varying(strength=own):
+                    overwritten = advanced.overwrite_vary_strength
+                case Upscaling():
+                    own, overwritten = UPSCALE_STRENGTH, advanced.overwrite_upscale_strength
+            return overwritten if overwritten > 0 else own
+        case _:
+            return 1.0
 
 
 def _varied(size: Size) -> Size:

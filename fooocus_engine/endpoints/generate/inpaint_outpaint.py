@@ -1,14 +1,17 @@
-"""``image-inpaint-outpaint`` (api.md §2.7): what may be asked. No torch, no pictures."""
+"""``image-inpaint-outpaint`` and ``image-prompt`` (api.md §§2.7, 2.8): what may be asked. No torch, no pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from fooocus_engine.endpoints.generate.contract import MAX_ENTRIES, GenerateRequest
-from fooocus_engine.endpoints.wire_types import OneOf, OptionalPicture, Picture, Text, is_no_picture, json_list
+from fooocus_engine.endpoints.generate.contract import MAX_ENTRIES
+from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
+from fooocus_engine.endpoints.wire_types import OneOf, OptionalPicture, Picture, Text, json_list
+from fooocus_engine.errors import Problem
 
 MAX_DISTANCE = 4096  # pixels
 
@@ -32,10 +35,11 @@ def _chosen(value: Any) -> Any:
     return [DIRECTION(item) for item in json_list(value)]
 
 
-class InpaintRequest(GenerateRequest):
+class RepaintRequest(PromptedRequest):
     """The common fields, a picture, and which part of it is made anew or where it grows."""
 
-    input_image: Picture
+    input_image: OptionalPicture = None
+    """``None``: nothing is repainted."""
     input_mask: OptionalPicture = None
     """White = repaint. ``None`` is black."""
     inpaint_additional_prompt: Text = ""
@@ -46,16 +50,24 @@ class InpaintRequest(GenerateRequest):
     outpaint_distance_top: Distance = 0
     outpaint_distance_bottom: Distance = 0
     """Of no effect unless its direction is chosen, as the others."""
-    image_prompts: Annotated[
-        tuple[dict[str, Any], ...], BeforeValidator(json_list), Field(exclude=True, repr=False)
-    ] = ()
 
     @property
     def whole_prompt(self) -> str:
         """The additional prompt, then the prompt; only lines that are there."""
         return "\n".join(text for text in (self.inpaint_additional_prompt, self.prompt) if text)
 
-    @property
-    def has_image_prompts(self) -> bool:
-        """Whether an entry holds a picture; UI clients send empty slots."""
-        return any(not is_no_picture(entry.get("cn_img")) for entry in self.image_prompts)
+
+class InpaintRequest(RepaintRequest):
+    """``image-inpaint-outpaint``."""
+
+    input_image: Picture
+
+
+class ImagePromptRequest(RepaintRequest):
+    """``image-prompt``: a picture to repaint, pictures that steer, or both."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """That there is no picture at all."""
+        if self.input_image is None and not self.shown:
+            reason = "is required: a picture here, or an input_image"
+            yield Problem("missing", ("body", "image_prompts"), reason)

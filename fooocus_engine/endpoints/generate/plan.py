@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.imaging.box import Box
 from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
 from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
@@ -76,7 +77,41 @@ class Inspect:
         return self.inpaint.size
 
 
-Goal = FromText | Vary | Upscale | Enlarge | Inpaint | Inspect
+@dataclass(frozen=True)
+class InspectControls:
+    """No picture is made: results are the pictures that would steer, as they would be looked at."""
+
+    size: tuple[int, int]
+    """Of the pictures that would be made."""
+
+
+Goal = FromText | Vary | Upscale | Enlarge | Inpaint | Inspect | InspectControls
+
+
+@dataclass(frozen=True)
+class ControlTask:
+    """One picture that steers besides the words."""
+
+    kind: Kind
+    source: int
+    """Its place in ``Sources.controls``."""
+    stop: float
+    """Share of the noise schedule, counted from the noisy end, during which it does."""
+    weight: float
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What steers besides the words."""
+
+    tasks: tuple[ControlTask, ...]
+    """In the order in which they are worked on."""
+    preprocessed: bool
+    """The pictures are edge maps, structures and faces already."""
+    thresholds: tuple[int, int]
+    """Of the edges."""
+    softness: float
+    """0-1: how much less the finer residuals of control networks say."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +119,7 @@ class GenerationPlan:
     """Everything that a generation does."""
 
     goal: Goal
+    steering: Steering
     models: ModelChoice
     size: tuple[int, int]
     """(width, height) in pixels of the pictures."""

@@ -8,21 +8,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.generate.files import Files, choose_files
+from fooocus_engine.endpoints.generate.files import Files, choose_files, require_steering
 from fooocus_engine.endpoints.generate.goals import canvas_size, goal_of, strength
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
+from fooocus_engine.endpoints.generate.image_prompts import Kind, PromptedRequest
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
 from fooocus_engine.endpoints.generate.plan import (
+    ControlTask,
     Enlarge,
     FromText,
     GenerationPlan,
     Goal,
     Inspect,
+    InspectControls,
     Recorded,
+    Steering,
     Upscale,
 )
 from fooocus_engine.endpoints.generate.sizes import parse_size
-from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
@@ -50,7 +52,8 @@ def plan_generation(
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
     _refuse_missing_parts(request)
-    goal = goal_of(request, sources or Sources())
+    goal, steering = _steered(request, goal_of(request, sources or Sources()), files)
+    require_steering(steering, catalogue, shipped=files.shipped, inspected=isinstance(goal, InspectControls))
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
     images = workload.images
     if any(task.expand for task in images) and not catalogue.names(EXPANSION, embedded=files.shipped):
@@ -61,11 +64,12 @@ def plan_generation(
     refined_from = _refined_from(request, mode, models)
     return GenerationPlan(
         goal=goal,
+        steering=steering,
         models=models,
         size=_size(request, goal),
         encoding_seed=_encoding_seed(request),
         clip_skip=advanced.clip_skip,
-        images=_results(images, goal),
+        images=_results(images, goal, steering),
         sampling=_sampling(request, mode, goal, refined_from),
         guidance=_guidance(request, mode),
         output=_output(request, goal),
@@ -81,11 +85,32 @@ def _refuse_missing_parts(request: GenerateRequest) -> None:
     missing = {
         "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
         "deliver_webhook": request.deliver_webhook,
-        "image_prompts": isinstance(request, UpscaleVaryRequest | InpaintRequest) and request.has_image_prompts,
     }
     for name, wanted in missing.items():
         if wanted:
             raise ModelUnavailable(f"{name} has no engine part in this build", hint="leave it out")
+
+
+def _steered(request: GenerateRequest, goal: Goal, files: Files) -> tuple[Goal, Steering]:
+    """What steers besides the words, and the goal, which is to show just that where the request wants it."""
+    advanced = request.advanced_params
+    tasks = _control_tasks(request) if isinstance(request, PromptedRequest) else ()
+    if tasks and isinstance(goal, Enlarge):
+        files.warnings.append("image_prompts have no effect: an enlargement of this kind is not sampled")
+        tasks = ()
+    if tasks and advanced.debugging_cn_preprocessor and not isinstance(goal, Inspect):
+        goal = InspectControls(_size(request, goal))
+    thresholds = advanced.canny_low_threshold, advanced.canny_high_threshold
+    return goal, Steering(tasks, advanced.skipping_cn_preprocessor, thresholds, advanced.controlnet_softness)
+
+
+def _control_tasks(request: PromptedRequest) -> tuple[ControlTask, ...]:
+    """Kind after kind, those of one kind as the request lists them."""
+    tasks = [
+        ControlTask(entry.cn_type, source, entry.stop, entry.weight)
+        for source, entry in enumerate(request.shown.values())
+    ]
+    return tuple(sorted(tasks, key=lambda task: list(Kind).index(task.kind)))
 
 
 def _unexpanded(task: ImageTask) -> ImageTask:
@@ -93,13 +118,15 @@ def _unexpanded(task: ImageTask) -> ImageTask:
     return replace(task, expand=False, styles=tuple(name for name in task.styles if name != EXPANSION_STYLE))
 
 
-def _results(images: tuple[ImageTask, ...], goal: Goal) -> tuple[ImageTask, ...]:
+def _results(images: tuple[ImageTask, ...], goal: Goal, steering: Steering) -> tuple[ImageTask, ...]:
     """One task for each picture that there will be."""
     match goal:
         case Enlarge():
             return images[:1]
         case Inspect():
             return tuple(replace(images[0], index=index) for index in range(INSPECTED))
+        case InspectControls():
+            return tuple(replace(images[0], index=index) for index in range(len(steering.tasks)))
         case _:
             return images
 
@@ -130,7 +157,7 @@ def _prompts(request: GenerateRequest, mode: Mode, files: Files, catalogue: Cata
 
 def _size(request: GenerateRequest, goal: Goal) -> tuple[int, int]:
     match goal:
-        case Enlarge():
+        case Enlarge() | InspectControls():
             return goal.size
         case FromText():
             advanced, (width, height) = request.advanced_params, parse_size(request.aspect_ratios_selection)
@@ -184,10 +211,10 @@ def _guidance(request: GenerateRequest, mode: Mode) -> GuidanceSettings:
 
 
 def _output(request: GenerateRequest, goal: Goal) -> OutputSettings:
-    embeds = request.save_meta and not isinstance(goal, Enlarge | Inspect)  # no words made it (image-uov.md §2)
+    worded = not isinstance(goal, Enlarge | Inspect | InspectControls)  # words made it (image-uov.md §2)
     return OutputSettings(
         extension=request.save_extension,
-        metadata_scheme=request.meta_scheme if embeds else None,
+        metadata_scheme=request.meta_scheme if request.save_meta and worded else None,
         name=request.save_name,
         with_base64=request.require_base64,
     )

@@ -14,6 +14,7 @@ from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor
 
+from fooocus_engine.conditioning.control import ImageControl, controlled
 from fooocus_engine.conditioning.encode import for_base, for_refiner
 from fooocus_engine.conditioning.text import TextConditioner
 from fooocus_engine.endpoints.generate.plan import GenerationPlan, Upscale
@@ -21,6 +22,7 @@ from fooocus_engine.jobs.events import MAX_PREVIEW_BYTES
 from fooocus_engine.jobs.job import Job, Phase
 from fooocus_engine.models.codec import to_uint8
 from fooocus_engine.models.freeu import freeu
+from fooocus_engine.models.image_attention import ImagePrompt
 from fooocus_engine.models.inpaint_patch import head_added
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
@@ -70,6 +72,10 @@ class Groundwork:
     """What the base UNet is shown behind its input convolution, see ``head_added``."""
     finish: Finish = lambda made: made
     """What becomes of a decoded picture."""
+    controls: tuple[ImageControl, ...] = ()
+    """What adds to the base UNet's residuals."""
+    prompts: tuple[ImagePrompt, ...] = ()
+    """What the base UNet looks at besides the words."""
 
 
 def sampled_size(plan: GenerationPlan) -> tuple[int, int]:
@@ -124,7 +130,7 @@ def render_all(
     with shown_to(unet, ground.shown), freeu_of(unet, plan.guidance.freeu), torch.inference_mode():
         for number, words in enumerate(steered):
             on_step = begin(number)
-            sampled = sample(recipe(plan, words, prepared, ground.canvas), seed=words.task.seed, on_step=on_step)
+            sampled = sample(recipe(plan, words, prepared, ground), seed=words.task.seed, on_step=on_step)
             yield Rendered(words.task, words.expansion, ground.finish(decoded(sampled, prepared, tiled=tiled)))
 
 
@@ -140,10 +146,11 @@ def freeu_of(unet: UNet2DConditionModel, settings: FreeU | None) -> AbstractCont
     return freeu(unet, settings.b1, settings.b2, settings.s1, settings.s2)
 
 
-def recipe(plan: GenerationPlan, words: Steered, prepared: Prepared, canvas: Canvas | None = None) -> Recipe:
-    """All that decides a picture's latent but its seed; without a ``canvas`` it starts from an empty one."""
-    base, canvas = Stage(prepared.base, words.positive, words.negative), canvas or Canvas(plan.size)
-    return Recipe(base, _refining(plan, words, prepared), canvas, plan.sampling, plan.guidance)
+def recipe(plan: GenerationPlan, words: Steered, prepared: Prepared, ground: Groundwork) -> Recipe:
+    """All that decides a picture's latent but its seed."""
+    positive, negative = (controlled(side, ground.controls) for side in (words.positive, words.negative))
+    base = Stage(prepared.base, positive, negative, image_prompts=ground.prompts)
+    return Recipe(base, _refining(plan, words, prepared), ground.canvas, plan.sampling, plan.guidance)
 
 
 def _refining(plan: GenerationPlan, words: Steered, prepared: Prepared) -> Stage | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fooocus_engine.endpoints.generate.canvas import as_tensor, encoder, given, noise
 from fooocus_engine.endpoints.generate.goals import check_result
-from fooocus_engine.endpoints.generate.inpaint_outpaint import Direction, InpaintRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import Direction, RepaintRequest
 from fooocus_engine.endpoints.generate.plan import GenerationPlan, Inpaint
 from fooocus_engine.endpoints.generate.render import Groundwork
 from fooocus_engine.imaging.inpaint_region import Region, cut_out, filled, latent_mask, pasted
@@ -43,7 +43,7 @@ class Networks(Protocol):
         """Of a patched base."""
 
 
-def repaint_sources(request: InpaintRequest, image: Image.Image, mask: Image.Image | None) -> Sources:
+def repaint_sources(request: RepaintRequest, image: Image.Image, mask: Image.Image | None) -> Sources:
     """``image`` and ``mask`` (RGB, any size) of a client as they are worked on: of one size, outpainting done.
 
     Raises:
@@ -58,7 +58,7 @@ def repaint_sources(request: InpaintRequest, image: Image.Image, mask: Image.Ima
     return Sources(image, Image.fromarray(white))
 
 
-def margins_of(request: InpaintRequest, size: tuple[int, int]) -> Margins:
+def margins_of(request: RepaintRequest, size: tuple[int, int]) -> Margins:
     """By how much a picture of ``size`` (width, height) grows.
 
     Raises:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
+
+from PIL import Image
 
 from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, Request, validate_generation
+from fooocus_engine.endpoints.generate.controls import inspected_controls, prepared_pictures, steering_networks
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
-from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
-from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Inspect, Upscale
+from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
+from fooocus_engine.endpoints.generate.plan import (
+    Enlarge,
+    GenerationPlan,
+    Inpaint,
+    Inspect,
+    InspectControls,
+    Upscale,
+)
 from fooocus_engine.endpoints.generate.planner import plan_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.publisher import Publisher
@@ -85,15 +97,24 @@ def understood(fields: Mapping[str, Any], model: type[Request], resources: Resou
 def sources_of(request: GenerateRequest, settings: Settings) -> Sources:
     """The pictures of a request, fetched, decoded and, with their mask, made ready to be worked on."""
     http = GuardedHttp(Guard(settings.private_urls))
+    sources = Sources()
     match request:
         case UpscaleVaryRequest():
-            return Sources(take_in(request.input_image, ("body", "input_image"), http))
-        case InpaintRequest():
-            image = take_in(request.input_image, ("body", "input_image"), http)
+            sources = Sources(take_in(request.input_image, ("body", "input_image"), http))
+        case RepaintRequest(input_image=str(given)):
+            image = take_in(given, ("body", "input_image"), http)
             mask = take_in(request.input_mask, ("body", "input_mask"), http) if request.input_mask else None
-            return repaint_sources(request, image, mask)
-        case _:
-            return Sources()
+            sources = repaint_sources(request, image, mask)
+    if isinstance(request, PromptedRequest):
+        sources = replace(sources, controls=tuple(_steering(request, http)))
+    return sources
+
+
+def _steering(request: PromptedRequest, http: GuardedHttp) -> Iterator[Image.Image]:
+    """The pictures that steer, in the request's order."""
+    for place, entry in request.shown.items():
+        assert entry.cn_img is not None, "it is shown"
+        yield take_in(entry.cn_img, ("body", "image_prompts", place, "cn_img"), http)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +141,7 @@ class Generation:
 def generate(generation: Generation) -> list[ImageResult]:
     """The stored pictures; they are stored while others are sampled."""
     plan, resources, job = generation.plan, generation.resources, generation.job
-    make = {Enlarge: enlargement, Inspect: inspection}.get(type(plan.goal), rendered)
+    make = MAKERS.get(type(plan.goal), rendered)
     with Publisher(plan, resources, job) as publisher:
         with resources.gpu_turn(job):
             for number, picture in enumerate(make(generation)):
@@ -165,8 +186,14 @@ def groundwork(generation: Generation, prepared: Prepared) -> Groundwork:
     """What is ready before the first picture begins."""
     plan, sources, job = generation.plan, generation.sources, generation.job
     if isinstance(plan.goal, Inpaint):
-        return repaint_groundwork(plan, sources, prepared, generation, job)
-    return Groundwork(canvas_of(plan, sources, prepared, generation.upscaler, job))
+        ground = repaint_groundwork(plan, sources, prepared, generation, job)
+    else:
+        ground = Groundwork(canvas_of(plan, sources, prepared, generation.upscaler, job))
+    if not plan.steering.tasks:
+        return ground
+    pictures = prepared_pictures(plan, sources, generation.resources, job)
+    controls, prompts = steering_networks(plan, pictures, prepared.base, generation.resources)
+    return replace(ground, controls=controls, prompts=prompts)
 
 
 def inspection(generation: Generation) -> Iterator[Rendered]:
@@ -176,23 +203,42 @@ def inspection(generation: Generation) -> Iterator[Rendered]:
         raise ValueError("nothing is to be inspected")
     announce(plan, job)
     goal = plan.goal.inpaint
-    images = inspected(goal, region_of(goal, generation.sources, generation, job))
+    yield from _shown(generation, inspected(goal, region_of(goal, generation.sources, generation, job)))
+
+
+def controls_inspection(generation: Generation) -> Iterator[Rendered]:
+    """What would steer; no model but the face detector is touched. The caller holds the turn."""
+    plan, job = generation.plan, generation.job
+    announce(plan, job)
+    job.stage(Phase.IMAGE_PROCESSING)
+    images = inspected_controls(plan, generation.sources, generation.resources, job)
+    yield from _shown(generation, images)
+
+
+def _shown(generation: Generation, images: list[Image.Image]) -> Iterator[Rendered]:
+    """Pictures that are not sampled as results."""
     generation.timer.lap("sample")
-    job.expect(images=len(images), steps=1)
-    for task, image in zip(plan.images, images, strict=True):
+    generation.job.expect(images=len(images), steps=1)
+    for task, image in zip(generation.plan.images, images, strict=True):
         yield Rendered(task, "", image)
 
 
 def announce(plan: GenerationPlan, job: Job) -> None:
     """What is reported before any model is loaded."""
-    if plan.few_step_name and not isinstance(plan.goal, Enlarge | Inspect):
+    if plan.few_step_name and not isinstance(plan.goal, Enlarge | Inspect | InspectControls):
         job.stage(Phase.FEW_STEP_LORA, plan.few_step_name)
     if isinstance(plan.goal, Upscale | Enlarge):
         job.stage(Phase.UPSCALE_MODELS)
     if plan.models.base_patches:
         job.stage(Phase.INPAINTER)
+    if plan.steering.tasks:
+        job.stage(Phase.CONTROL_FILES)
     job.stage(Phase.CONTROL_MODELS)
     job.stage(Phase.INITIALIZING)
+
+
+MAKERS = MappingProxyType({Enlarge: enlargement, Inspect: inspection, InspectControls: controls_inspection})
+"""Goals that need no sampling."""
 
 
 class Timer:

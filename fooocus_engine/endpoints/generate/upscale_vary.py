@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from fooocus_engine.endpoints.generate.contract import GenerateRequest
-from fooocus_engine.endpoints.wire_types import OneOf, Picture, is_no_picture, json_list
+from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
+from fooocus_engine.endpoints.wire_types import OneOf, Picture
 
 
 class Method(StrEnum):
@@ -55,7 +55,7 @@ MEANING: Mapping[Method, Varying | Upscaling] = MappingProxyType(
 )
 
 
-class UpscaleVaryRequest(GenerateRequest):
+class UpscaleVaryRequest(PromptedRequest):
     """The common fields and a picture that is varied or enlarged."""
 
     input_image: Picture
@@ -64,11 +64,3 @@ class UpscaleVaryRequest(GenerateRequest):
     )
     upscale_value: Annotated[float, Field(ge=1, le=5)] = 1.0
     """Factor of ``Upscale (Custom)``; the other methods have their own."""
-    image_prompts: Annotated[
-        tuple[dict[str, Any], ...], BeforeValidator(json_list), Field(exclude=True, repr=False)
-    ] = ()
-
-    @property
-    def has_image_prompts(self) -> bool:
-        """Whether an entry holds a picture; UI clients send empty slots."""
-        return any(not is_no_picture(entry.get("cn_img")) for entry in self.image_prompts)

@@ -21,6 +21,7 @@ from builder.starter.facts import Facts, Item, Told
 from builder.starter.painter import Wanted
 from builder.starter.rows import Measures, held_out
 from builder.starter.world import PLACES, Group, Scene
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.models.upscaler import Upscaler
 
 OPEN = re.compile(r"a large (\w+) on a (\w+) background")
@@ -55,8 +56,8 @@ class TruthStudio:
         return [self._picture(each) for each in wanted]
 
     def _picture(self, wanted: Wanted) -> Image.Image:
-        if wanted.edges is not None and "edges" not in self.deaf:
-            return Image.fromarray(wanted.edges).convert("RGB")
+        if wanted.shown is not None and wanted.shown.kind is Kind.CANNY and "edges" not in self.deaf:
+            return wanted.shown.image
         if "input_image" in wanted.fields:
             return self._grown(wanted) if "outpaint_selections" in wanted.fields else self._repainted(wanted)
         facts = self._facts(wanted)
@@ -92,8 +93,8 @@ class TruthStudio:
         )
 
     def _open_colour(self, wanted: Wanted) -> str:
-        if wanted.prompt is not None and "prompt" not in self.deaf:
-            return "red" if wanted.prompt[1] > 0.3 else "blue"
+        if wanted.shown is not None and "prompt" not in self.deaf:
+            return "red" if (wanted.shown.weight or 0) > 0.3 else "blue"
         named = wanted.fields.get("negative_prompt")
         if named is None or "negative" in self.deaf:
             return "red"

@@ -13,14 +13,16 @@ from builder.starter.adapter import Adapter, write_files
 from builder.starter.base import loaded
 from builder.starter.control_start import untrained
 from builder.starter.export import NAME
-from builder.starter.painter import Painter, Wanted
+from builder.starter.painter import Painter, Shown, Wanted
 from builder.starter.studio import Painters
 from builder.starter.train_control import FILE, write_file
+from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, LORAS
 from fooocus_engine.models.image_attention import layer_widths
 from tests.builder.starter.bases import write_base
+from tests.pictures import textured
 
 FIELDS = {"advanced_params": {"overwrite_step": 2}}
 SIDE = 64
@@ -49,12 +51,6 @@ def wanted(seed: int = 1, **more) -> Wanted:
     return Wanted("a star", seed, (SIDE, SIDE), FIELDS, **more)
 
 
-def edges() -> np.ndarray:
-    found = np.zeros((SIDE, SIDE), np.uint8)
-    found[SIDE // 2] = 255
-    return found
-
-
 def same(a: Image.Image, b: Image.Image) -> bool:
     return np.array_equal(np.asarray(a), np.asarray(b))
 
@@ -63,13 +59,9 @@ def test_a_control_and_an_image_prompt_are_felt_and_leave_no_trace(painter):
     red = Image.new("RGB", (SIDE, SIDE), "red")
     plain = painter.picture(wanted())
     assert plain.size == (SIDE, SIDE)
-    assert not same(painter.picture(wanted(edges=edges())), plain)
-    assert not same(painter.picture(wanted(prompt=(red, 1.0))), plain)
+    assert not same(painter.picture(wanted(shown=Shown(Kind.CANNY, textured((SIDE, SIDE))))), plain)
+    assert not same(painter.picture(wanted(shown=Shown(Kind.IMAGE, red, 1.0))), plain)
     assert same(painter.picture(wanted()), plain)
-
-
-def test_the_way_of_steered_pictures_leads_to_what_the_engine_answers_a_client(painter):
-    assert same(painter._steered(wanted()), painter.picture(wanted()))
 
 
 def test_a_painter_knows_what_is_installed_for_its_model(painter):

@@ -244,11 +244,6 @@ def test_empty_slots_of_image_prompts_are_no_image_prompts(slots, installed):
     assert isinstance(planned(installed, image_prompts=slots).goal, Inpaint)
 
 
-def test_a_real_image_prompt_is_not_dropped_in_silence(installed):
-    with pytest.raises(ModelUnavailable, match="image_prompts"):
-        planned(installed, image_prompts=[{"cn_img": IMAGE}])
-
-
 def test_the_parameters_of_a_reply_mean_the_same_again_and_repeat_no_picture(installed):
     fields = {"inpaint_additional_prompt": "eyes", "outpaint_selections": "Left", "outpaint_distance_left": 64}
     request = asked(**fields, input_mask=IMAGE, advanced_params={"inpaint_strength": 0.5})
