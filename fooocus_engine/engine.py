@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
-from fooocus_engine.endpoints.dialects import canonical
+from fooocus_engine.endpoints.dialects import as_spelt, canonical
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
 from fooocus_engine.endpoints.s3_config import client_bucket
 from fooocus_engine.endpoints.table import served_endpoint
-from fooocus_engine.errors import EngineError, GpuOutOfMemory, ModelUnavailable
+from fooocus_engine.errors import EngineError, GpuOutOfMemory, InvalidRequest, ModelUnavailable
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.store import ModelStore
@@ -59,6 +59,8 @@ class Engine:
         resources = self.resources if row.job_type is None else self._delivering(job)
         try:
             return RUNNERS[row.name](fields, resources, job)
+        except InvalidRequest as error:
+            raise as_spelt(error, row.name, given) from error
         except torch.OutOfMemoryError as error:
             raise GpuOutOfMemory("out of device memory", hint="ask for a smaller picture") from error
 

@@ -20,7 +20,7 @@ MAX_PARAMETERS = 5
 MAX_HANDLER_LINES = 60
 
 BASE = {"errors", "types"}
-CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "output", "jobs"}
+CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "vision", "output", "jobs"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -35,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": {*BASE, "models"},
     "conditioning": {*BASE, "models"},
     "sampling": {*BASE, "models"},
+    "vision": {*BASE, "models"},
     "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
@@ -45,8 +46,13 @@ WITH_TORCH = {
     "engine.py",
     "endpoints/runners.py",
     "endpoints/resources.py",
+    "endpoints/vision.py",
+    "endpoints/describe/run.py",
+    "endpoints/enhance/run.py",
+    "endpoints/mask/run.py",
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
+    "endpoints/generate/screening.py",
     "endpoints/generate/canvas.py",
     "endpoints/generate/repainting.py",
     "endpoints/generate/encoders.py",
@@ -55,7 +61,7 @@ WITH_TORCH = {
 WITH_SDK = {"worker/sdk.py"}
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
-FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/prefetch.py"}
+FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/prefetch.py", "models/vision_files.py"}
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
 
@@ -93,7 +99,7 @@ def is_torch_free(path: Path) -> bool:
         return name in FREE_IN_MODELS
     if room == "sampling":
         return name in FREE_IN_SAMPLING
-    return room != "conditioning" and name not in WITH_TORCH
+    return room not in ("conditioning", "vision") and name not in WITH_TORCH
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

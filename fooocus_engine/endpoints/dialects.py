@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from fooocus_engine.endpoints.enhance.form import FORM_PLACES, as_list, in_form
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
+from fooocus_engine.endpoints.problems import relocated
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
 from fooocus_engine.errors import InvalidRequest, Problem, UnknownName
 
@@ -38,7 +40,7 @@ ENDPOINT_ALIASES: Mapping[str, str] = MappingProxyType(
         "jobhistory": "job-history",
     }
 )
-FIELD_ALIASES: Mapping[str, str] = MappingProxyType({"style": "style_selections"})
+FIELD_ALIASES: Mapping[str, str] = MappingProxyType({"style": "style_selections", "type": "image_type"})
 ADVANCED_ALIASES: Mapping[str, str] = MappingProxyType(
     {"inpaint_mask_upload_checkbox": "inpaint_advanced_masking_checkbox"}
 )
@@ -50,10 +52,17 @@ VALUE_ALIASES: Mapping[tuple[str, str], str | None] = MappingProxyType(
         ("base_model_name", "None"): None,
         ("sampler_name", "default_sampler"): None,
         ("scheduler_name", "default_scheduler"): None,
+        ("image_type", "Photograph"): "Photo",
+        ("image_type", "Art/Anime"): "Anime",
     }
 )
 """(canonical field, old value) → today's value; ``None`` = as if the field were not given."""
-EMPTY_IS_A_VALUE = frozenset({"prompt", "negative_prompt", "style_selections", "save_name", "webhook_url"})
+EMPTY_IS_A_VALUE = frozenset(
+    {
+        "prompt", "negative_prompt", "style_selections", "save_name", "webhook_url",
+        "enhance_prompt", "enhance_negative_prompt", "enhance_mask_dino_prompt",
+    }
+)  # fmt: skip
 """Any other field is not given when it is an empty string, as in forms (api.md §2.1)."""
 
 OUTPAINT_SIDES = ("left", "right", "top", "bottom")
@@ -89,7 +98,8 @@ def canonical(given: object) -> Canonical:
 
 def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     """The same for a body whose endpoint (a name of the table) is known already, as on an HTTP route."""
-    fields, ignored = _modern(given, FIELD_ALIASES, ENDPOINTS[endpoint].request)
+    model = ENDPOINTS[endpoint].request
+    fields, ignored = _modern(as_list(given) if in_form(given, model) else given, FIELD_ALIASES, model)
     advanced = fields.get("advanced_params")
     if isinstance(advanced, Mapping):
         fields["advanced_params"], unread = _modern(advanced, ADVANCED_ALIASES, AdvancedParams)
@@ -98,6 +108,12 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
         del fields[name]
         ignored.append(name)
     return Canonical(endpoint, fields, tuple(ignored))
+
+
+def as_spelt(error: InvalidRequest, endpoint: str, given: object) -> InvalidRequest:
+    """``error``, told by the names of the dialect that ``given``, a handler input or a body, speaks (api.md §4.9)."""
+    spoken = {**given, **_params(given)} if isinstance(given, Mapping) else {}
+    return relocated(error, FORM_PLACES) if in_form(spoken, ENDPOINTS[endpoint].request) else error
 
 
 def endpoint_named(name: str) -> str:
@@ -187,7 +203,7 @@ def _is_positive(value: Any) -> bool:
 def _today(name: str, value: Any) -> Any:
     """Today's spelling of a value, lists and objects decoded; ``None`` if the field counts as not given."""
     if isinstance(value, str):
-        if (name, value) in VALUE_ALIASES:
+        if (name, value) in VALUE_ALIASES and name != "image_type":
             return VALUE_ALIASES[name, value]
         if not value and name not in EMPTY_IS_A_VALUE:
             return None
@@ -198,6 +214,10 @@ def _today(name: str, value: Any) -> Any:
             return _loras(value)
         case "advanced_params" | "image_prompts":
             return _decoded(value)
+        case "image_type":
+            return _types(value)
+        case "enhance_ctrlnets":
+            return _controls(value)
         case _:
             return value
 
@@ -225,6 +245,27 @@ def _names(value: Any) -> Any:
         inner = _names(item) if isinstance(item, str) else item
         names.extend(inner if isinstance(item, str) and isinstance(inner, list) else [inner])
     return names
+
+
+def _types(value: Any) -> Any:
+    """A list of types from a list or a comma list, each in today's spelling."""
+    names = _names(value)
+    if not isinstance(names, list):
+        return names
+    return [VALUE_ALIASES.get(("image_type", name), name) if isinstance(name, str) else name for name in names]
+
+
+def _controls(value: Any) -> Any:
+    """A list of controls from a list or a JSON list; of each what is given."""
+    value = _decoded(value)
+    return [_control(_decoded(item)) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _control(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    today = {name: _today(name, value) for name, value in entry.items()}
+    return {name: value for name, value in today.items() if value is not None}
 
 
 def _loras(value: Any) -> Any:

@@ -6,6 +6,7 @@ Every problem of a request is reported at once; each names its field, the value 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from inspect import isclass
 from typing import Any, TypeVar, get_args
 
@@ -29,6 +30,18 @@ def validated(model: type[Model], fields: Mapping[str, Any], context: Any = None
         return model.model_validate(dict(fields), context=context)
     except ValidationError as error:
         raise InvalidRequest([_problem(model, details) for details in error.errors(include_url=False)]) from None
+
+
+def relocated(error: InvalidRequest, places: Mapping[Location, Location]) -> InvalidRequest:
+    """``error`` told where its client can find it: a place that is in ``places``, or lies below one, is exchanged."""
+    return InvalidRequest([replace(problem, loc=_moved(problem.loc, places)) for problem in error.problems])
+
+
+def _moved(loc: Location, places: Mapping[Location, Location]) -> Location:
+    for length in range(len(loc), 0, -1):
+        if loc[:length] in places:
+            return (*places[loc[:length]], *loc[length:])
+    return loc
 
 
 def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:

@@ -51,6 +51,11 @@ class InpaintRequest(GenerateRequest):
         return "\n".join(text for text in (self.inpaint_additional_prompt, self.prompt) if text)
 
     @property
+    def finishes_unpatched(self) -> bool:
+        """Whether a patched base leaves its last steps to the plain one, where there is no refiner."""
+        return True
+
+    @property
     def has_image_prompts(self) -> bool:
         """Whether an entry holds a picture; UI clients send empty slots."""
         return any(not is_no_picture(entry.get("cn_img")) for entry in self.image_prompts)

@@ -25,6 +25,7 @@ from fooocus_engine.endpoints.generate.sizes import parse_size
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
+from fooocus_engine.models.vision_files import CHECKER
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
 from fooocus_engine.prompts.workload import PromptRequest, Words, assemble, task_seed
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
@@ -50,6 +51,8 @@ def plan_generation(
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
     _refuse_missing_parts(request)
+    if request.advanced_params.black_out_nsfw:
+        catalogue.find(*CHECKER)
     goal = goal_of(request, sources or Sources())
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
     images = workload.images
@@ -57,7 +60,8 @@ def plan_generation(
         files.warnings.append(f"style {EXPANSION_STYLE!r} added nothing: the prompt expander is not installed")
         images = tuple(_unexpanded(task) for task in images)
     advanced = request.advanced_params
-    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches)
+    unpatched_end = not isinstance(request, InpaintRequest) or request.finishes_unpatched
+    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches, unpatched_end)
     refined_from = _refined_from(request, mode, models)
     return GenerationPlan(
         goal=goal,
@@ -71,7 +75,8 @@ def plan_generation(
         output=_output(request, goal),
         recorded=_recorded(request, refined_from),
         few_step_name=mode.forced.name if mode.forced else None,
-        previews=not advanced.disable_preview,
+        previews=not (advanced.disable_preview or advanced.black_out_nsfw),
+        screened=advanced.black_out_nsfw,
         warnings=tuple(files.warnings),
     )
 
@@ -79,7 +84,6 @@ def plan_generation(
 def _refuse_missing_parts(request: GenerateRequest) -> None:
     """What would otherwise be dropped in silence (api.md, design rule 2)."""
     missing = {
-        "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
         "deliver_webhook": request.deliver_webhook,
         "image_prompts": isinstance(request, UpscaleVaryRequest | InpaintRequest) and request.has_image_prompts,
     }
@@ -106,7 +110,7 @@ def _results(images: tuple[ImageTask, ...], goal: Goal) -> tuple[ImageTask, ...]
 
 def _refined_from(request: GenerateRequest, mode: Mode, models: ModelChoice) -> float:
     """The share of the steps after which the refiner takes over."""
-    if models.base_patches and models.refiner is None:
+    if models.base_patches and models.refiner is None and models.finishes_unpatched:
         return UNPATCHED_FROM
     return mode.forced.refiner_switch if mode.forced else request.refiner_switch
 
