@@ -106,7 +106,7 @@ class Catalogue:
         return list(names)
 
     def installed(self, kind: str) -> list[InstalledFile]:
-        """Every file of ``kind``, the user's first, then the shipped ones; those of known names whatever their suffix."""
+        """Every file of ``kind``, the user's first, then the shipped ones; those with a known file's suffix too."""
         suffixes = {*LISTED_SUFFIXES, *(PurePosixPath(row.name).suffix for row in known_files() if row.kind == kind)}
         return [
             InstalledFile(
@@ -132,6 +132,13 @@ class Catalogue:
     def has(self, kind: str, name: str, *, embedded: bool = False) -> bool:
         """Whether ``find`` would find it."""
         return self._path(kind, name, embedded) is not None
+
+    def full_name(self, kind: str, name: str, *, embedded: bool = False) -> str:
+        """``name``, or the first installed file that is called so without its suffix, as pictures record it."""
+        if self.has(kind, name, embedded=embedded):
+            return name
+        names = self.names(kind, embedded=embedded)
+        return next((other for other in names if PurePosixPath(other).stem == name), name)
 
     def folder(self, kind: str, *, embedded: bool = False) -> Path:
         """The folder of ``kind``: the shipped one for a shipped base checkpoint, where it exists; else the user's."""

@@ -43,7 +43,7 @@ from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Canvas, Sources, Step
-from tests.golden import repaints
+from tests.golden import enhancements, repaints
 from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, psnr, tensor_error
 from tests.golden.image_prompts import all_can_be_made, requested_prompts
 from tests.golden.records import Record
@@ -99,9 +99,11 @@ ADVANCED = {
 
 
 def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; none yet for those that enhance or take controls."""
+    """Largest error of a record of the groups H; none yet for those that take controls."""
     settings = record.group.defaults | record.settings
-    if settings["enh"] or not all_can_be_made(settings):
+    if settings["enh"]:
+        return max(enhancements.errors(record, settings, workbench))
+    if not all_can_be_made(settings):
         return None
     request = asked(record, settings, workbench)
     sources = sources_of(record, request)
@@ -121,14 +123,20 @@ def model_of(record: Record, settings: dict[str, Any]) -> type[GenerateRequest]:
     return InpaintRequest if repaints.repaints(record, settings) else GenerateRequest
 
 
-def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
-    """The record's settings as a request."""
+def common_fields(settings: dict[str, Any], workbench: Workbench) -> dict[str, Any]:
+    """The fields of every request."""
     installed = set(workbench.known_loras)
     fields: dict[str, Any] = {ours: settings[theirs] for theirs, ours in FIELDS.items() if theirs in settings}
     fields.setdefault("save_meta", False)
     # The reference passes over LoRA files that are not there.
     fields["loras"] = [[name, weight] for name, weight in settings["loras"] if name in installed]
     fields["advanced_params"] = {ours: settings[theirs] for theirs, ours in ADVANCED.items() if theirs in settings}
+    return fields
+
+
+def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
+    """The record's settings as a request."""
+    fields = common_fields(settings, workbench)
     model = model_of(record, settings)
     if model is not GenerateRequest:
         fields["input_image"] = "taken in"

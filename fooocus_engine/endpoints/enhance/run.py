@@ -5,8 +5,9 @@ A part is planned and made as any other generation; its mask is found here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ ENDPOINT = "image-enhance"
 UNCHANGED = "nothing was found that could be enhanced; the result is the given picture"
 
 
+FindMask = Callable[[Image.Image, MaskSettings], Image.Image]
+"""What looks for a part of a picture."""
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """A picture of the row, and the plan that it is stored by."""
@@ -66,6 +71,7 @@ class Enhancement:
     resources: Resources
     job: Job
     timer: Timer
+    find: FindMask
     warnings: list[str] = field(default_factory=list)
     """Grows while the models work."""
 
@@ -88,7 +94,8 @@ def run_enhance(fields: Mapping[str, Any], resources: Resources, job: Job) -> di
     parts = parts_of(request, fields)
     for file in (file for part in parts if part.control for file in files_of(_search(part.control, request))):
         resources.catalogue.find(*file)  # all are missed before any model is loaded
-    enhancement = Enhancement(request, parts, image, resources, job, timer)
+    find = partial(found_mask, resources=resources, check=job.check)
+    enhancement = Enhancement(request, parts, image, resources, job, timer, find)
     plans = enhancement.plans()
     results = enhance(enhancement, plans)
     told = dict.fromkeys([*(text for plan in plans for text in plan.warnings), *enhancement.warnings])
@@ -158,7 +165,7 @@ def mask_of(control: EnhanceControl, image: Image.Image, enhancement: Enhancemen
     enabled = [part.control for part in enhancement.parts if part.control]
     enhancement.job.stage(Phase.ENHANCEMENT, enabled.index(control) + 1, len(enabled))
     settings = _search(control, enhancement.request)
-    found = np.asarray(found_mask(image, settings, enhancement.resources, enhancement.job.check))
+    found = np.asarray(enhancement.find(image, settings))
     mask = grown(found, int(control.enhance_inpaint_erode_or_dilate))
     return Image.fromarray(inverted(mask) if control.enhance_mask_invert else mask)
 
