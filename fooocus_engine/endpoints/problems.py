@@ -5,7 +5,7 @@ Every problem of a request is reported at once; each names its field, the value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from inspect import isclass
 from typing import Any, TypeVar, get_args
@@ -67,9 +67,16 @@ def _range(model: type[BaseModel], loc: Location) -> str | None:
 def _field(model: type[BaseModel], loc: Location) -> FieldInfo:
     *outer, last = (name for name in loc if isinstance(name, str))
     for name in outer:
-        annotation = model.model_fields[name].annotation
-        model = next(t for t in (annotation, *get_args(annotation)) if isclass(t) and issubclass(t, BaseModel))
+        model = next(_models(model.model_fields[name].annotation))
     return model.model_fields[last]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation names, however deep inside."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _seen(value: Any) -> str:

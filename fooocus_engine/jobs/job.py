@@ -71,7 +71,7 @@ class Percent:
 
     def expect(self, steps: Sequence[int]) -> None:
         """How much sampling the rest is: the steps of each image."""
-        self._before, self._preparing = (0, *accumulate(max(1, count) for count in steps)), False
+        self._before, self._preparing = (0, *accumulate(max(1, count) for count in steps or [1])), False
 
     def step(self, image: int, step: int) -> int:
         """``int(15 + 85 · done / all)`` steps, those of earlier images among them (api.md §5 item 9)."""

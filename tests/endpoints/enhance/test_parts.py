@@ -115,7 +115,7 @@ def test_a_patched_base_makes_all_steps(installed):
 @pytest.mark.parametrize(
     ("method", "goal", "size"),
     [
-        ("Vary (Subtle)", Vary, (1280, 832)),
+        ("Vary (Subtle)", Vary, (1216, 768)),
         ("Upscale (2x)", Upscale, (1200, 800)),
         ("Upscale (Fast 2x)", Enlarge, (1200, 800)),
     ],
@@ -139,7 +139,7 @@ def test_steps_are_those_of_the_mode_and_of_upscaling(installed):
             (600, 400),
             ("enhance_ctrlnets", 1, "enhance_inpaint_strength"),
         ),
-        ({"enhance_uov_method": "Upscale (Fast 2x)"}, (20_000, 8_000), ("enhance_input_image",)),
+        ({"enhance_uov_method": "Upscale (Fast 2x)"}, (20_000, 8_000), ("enhance_uov_method",)),
         ({}, (40_000, 26), ("enhance_input_image",)),
         ({"base_model_name": "none.safetensors"}, (600, 400), ("base_model_name",)),
         ({"loras": [["none.safetensors", 1]]}, (600, 400), ("loras", 0, "model_name")),
