@@ -60,7 +60,10 @@ class Engine:
         try:
             return RUNNERS[row.name](fields, resources, job)
         except InvalidRequest as error:
-            raise as_spelt(error, row.name, given) from error
+            spelt = as_spelt(error, row.name, given)
+            if spelt is error:
+                raise
+            raise spelt from error
         except torch.OutOfMemoryError as error:
             raise GpuOutOfMemory("out of device memory", hint="ask for a smaller picture") from error
 

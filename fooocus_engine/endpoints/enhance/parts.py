@@ -103,8 +103,6 @@ def with_words_of(part: Part, other: Part) -> Part:
 def _common(request: EnhanceRequest, given: Mapping[str, Any]) -> dict[str, Any]:
     """What holds for every part: one picture with the request's own seed."""
     kept = {name: value for name, value in given.items() if name in GenerateRequest.model_fields}
-    advanced = {**kept.get("advanced_params", {}), "black_out_nsfw": request.advanced_params.black_out_nsfw}
-    advanced["debugging_inpaint_preprocessor"] = False
     return {
         **kept,
         "input_image": GIVEN,
@@ -114,7 +112,7 @@ def _common(request: EnhanceRequest, given: Mapping[str, Any]) -> dict[str, Any]
         "image_number": 1,
         "image_index_offset": 0,
         "image_total": 1,
-        "advanced_params": advanced,
+        "advanced_params": {**kept.get("advanced_params", {}), "debugging_inpaint_preprocessor": False},
     }
 
 

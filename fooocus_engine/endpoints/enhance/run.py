@@ -92,11 +92,11 @@ def run_enhance(fields: Mapping[str, Any], resources: Resources, job: Job) -> di
     http = GuardedHttp(Guard(resources.settings.private_urls))
     image = take_in(request.enhance_input_image, ("body", "enhance_input_image"), http)
     parts = parts_of(request, fields)
-    for file in (file for part in parts if part.control for file in files_of(_search(part.control, request))):
-        resources.catalogue.find(*file)  # all are missed before any model is loaded
     find = partial(found_mask, resources=resources, check=job.check)
     enhancement = Enhancement(request, parts, image, resources, job, timer, find)
     plans = enhancement.plans()
+    for file in (file for part in parts if part.control for file in files_of(_search(part.control, request))):
+        resources.catalogue.find(*file)  # all are missed before any model is loaded
     results = enhance(enhancement, plans)
     told = dict.fromkeys([*(text for plan in plans for text in plan.warnings), *enhancement.warnings])
     return finished(ENDPOINT, results, told, enhancement_parameters(request, parts, plans), timer)
@@ -147,7 +147,7 @@ def row(enhancement: Enhancement, plans: tuple[GenerationPlan, ...]) -> Iterator
     for number, part in enumerate(enhancement.parts):
         mask = None
         if part.control is not None:
-            mask = mask_of(part.control, image, enhancement)
+            mask = mask_of(part.control, number, image, enhancement)
             if enhancement.request.advanced_params.debugging_enhance_masks_checkbox:
                 yield _as_it_is(mask.convert("RGB"), plans[number], aside=True)
             if not repaints(mask):
@@ -160,10 +160,13 @@ def row(enhancement: Enhancement, plans: tuple[GenerationPlan, ...]) -> Iterator
         yield made
 
 
-def mask_of(control: EnhanceControl, image: Image.Image, enhancement: Enhancement) -> Image.Image:
-    """What of ``image`` a control makes anew, L; black where it finds nothing."""
-    enabled = [part.control for part in enhancement.parts if part.control]
-    enhancement.job.stage(Phase.ENHANCEMENT, enabled.index(control) + 1, len(enabled))
+def mask_of(control: EnhanceControl, number: int, image: Image.Image, enhancement: Enhancement) -> Image.Image:
+    """What of ``image`` the control of the part of that ``number`` makes anew, L; black where it finds nothing."""
+    place, all_of_them = (
+        sum(part.control is not None for part in parts)
+        for parts in (enhancement.parts[: number + 1], enhancement.parts)
+    )
+    enhancement.job.stage(Phase.ENHANCEMENT, place, all_of_them)
     settings = _search(control, enhancement.request)
     found = np.asarray(enhancement.find(image, settings))
     mask = grown(found, int(control.enhance_inpaint_erode_or_dilate))

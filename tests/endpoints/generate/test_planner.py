@@ -112,6 +112,14 @@ def test_a_named_file_must_exist(installed, fields, loc):
     assert [problem.loc for problem in refused.value.problems] == [loc]
 
 
+def test_files_may_be_named_without_their_suffix_as_metadata_does(installed):
+    named = plan(
+        installed, base_model_name="juggernautXL_v8Rundiffusion", refiner_model_name="refiner", loras=[["a", 0.5]]
+    )
+    assert (named.models.base, named.models.refiner) == (BASE, "refiner.safetensors")
+    assert named.models.loras == (("a.safetensors", 0.5),)
+
+
 OLD_BASE = "juggernautXL_version6Rundiffusion.safetensors"
 
 
