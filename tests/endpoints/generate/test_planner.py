@@ -176,6 +176,12 @@ def test_what_this_build_cannot_do_is_refused_by_name(installed, fields, name):
     assert refused.value.status == 501
 
 
+def test_a_checked_picture_is_not_shown_before_the_check(tmp_path):
+    checker = "safety_checker/stable-diffusion-safety-checker.bin"
+    made = plan(with_files(tmp_path, (*FILES, checker)), advanced_params={"black_out_nsfw": True})
+    assert made.screened and not made.previews
+
+
 def test_a_disabled_lora_is_not_looked_for(installed):
     assert plan(installed, loras=[[False, "x.safetensors", 1]]).models.loras == ()
 
