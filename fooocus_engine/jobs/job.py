@@ -56,7 +56,7 @@ class Percent:
     def __init__(self) -> None:
         self._prepared = 1
         self._phase: Phase | None = None
-        self._before = (0, 1)
+        self._before: tuple[int, ...] = (0, 1)
         self._preparing = True
         self._last = 0
 

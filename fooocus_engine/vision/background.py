@@ -16,11 +16,10 @@ from PIL import Image
 
 from fooocus_engine.errors import BadModelFile
 from fooocus_engine.vision.onnx_network import OnnxNetwork
+from fooocus_engine.vision.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN, Channels
 
 WHITE = 255
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, per channel of 0–1 RGB
-DEVIATION = (0.229, 0.224, 0.225)
-EVEN = (1.0, 1.0, 1.0)
+EVEN: Channels = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Preparation:
 
     side: int
     """Pixels of the square that it is pressed into."""
-    deviation: tuple[float, float, float] = DEVIATION
+    deviation: Channels = IMAGENET_DEVIATION
 
 
 PREPARATIONS: Mapping[str, Preparation] = MappingProxyType(
@@ -83,7 +82,7 @@ def prepared(image: Image.Image, preparation: Preparation) -> NDArray[np.float32
     """``image`` (RGB) as ``[1, 3, side, side]``: over its own brightest value, then by mean and deviation."""
     side = preparation.side
     values = np.asarray(image.resize((side, side), Image.Resampling.LANCZOS), np.float64)
-    values = (values / (values.max() or 1.0) - MEAN) / preparation.deviation
+    values = (values / (values.max() or 1.0) - IMAGENET_MEAN) / preparation.deviation
     return values.transpose(2, 0, 1)[None].astype(np.float32)
 
 

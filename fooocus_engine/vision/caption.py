@@ -25,14 +25,13 @@ from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.families.companion import read_told
 from fooocus_engine.models.weights import assign, built
 from fooocus_engine.vision.names import Rule, counted, read_wrapped, renamed
+from fooocus_engine.vision.pixels import CLIP_DEVIATION, CLIP_MEAN
 from fooocus_engine.vision.vocabulary import END, PADDING, load_vocabulary
 
 PROMPT = "a picture of "
 TOP_P, TOP_K, REPETITION_PENALTY = 0.9, 50, 1.1
 LONGEST, SHORTEST = 75, 10  # tokens of a caption, those of the prompt among them
 SEEDS = 2**63
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, per channel of 0–1 RGB (image-control.md §4.1)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 HEADS = 12  # of both halves
 VISION_EPS, TEXT_EPS = 1e-6, 1e-12
 TOLD = "caption.json"
@@ -112,7 +111,7 @@ def prepared(image: Image.Image, side: int) -> Tensor:
     """
     values = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
     values = F.interpolate(values, size=(side, side), mode="bicubic", align_corners=False, antialias=False)
-    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, DEVIATION))
+    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (CLIP_MEAN, CLIP_DEVIATION))
     return (values - mean) / deviation
 
 

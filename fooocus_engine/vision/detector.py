@@ -21,12 +21,11 @@ from fooocus_engine.models.families.companion import read_told
 from fooocus_engine.models.weights import assign, built
 from fooocus_engine.vision.detector_names import library_names, sizes
 from fooocus_engine.vision.names import read_wrapped
+from fooocus_engine.vision.pixels import IMAGENET_DEVIATION, IMAGENET_MEAN, normalised
 from fooocus_engine.vision.vocabulary import BEGIN, END, load_vocabulary
 
 SHORTEST, LONGEST = 800, 1333  # pixels that the sides of a picture are brought to
 MOST_TOKENS = 256
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, per channel of 0–1 RGB
-DEVIATION = (0.229, 0.224, 0.225)
 STOPS = (".", "?")  # what parts one name from the next, besides the marks of begin and end
 TOLD = "detector.json"
 
@@ -110,8 +109,8 @@ def prepared(image: Image.Image, *, blue_first: bool = False) -> Tensor:
     values = np.asarray(image.resize(fitted(image.size), Image.Resampling.BILINEAR), np.float32) / 255
     if blue_first:
         values = values[..., ::-1]
-    values = (values - np.float32(MEAN)) / np.float32(DEVIATION)
-    return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
+    shown = torch.from_numpy(normalised(values, IMAGENET_MEAN, IMAGENET_DEVIATION))
+    return shown.permute(2, 0, 1)[None].contiguous()
 
 
 def _fill_buffers(network: Any, words: BertWordPieceTokenizer, device: torch.device) -> None:

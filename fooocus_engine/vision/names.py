@@ -35,7 +35,8 @@ def unstacked(weights: Mapping[str, Tensor], pattern: str, parts: Sequence[str])
 
     ``parts`` are the names of the pieces, in the form of ``re.sub``.
     """
-    compiled, made = re.compile(pattern), {}
+    compiled = re.compile(pattern)
+    made: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         if compiled.search(name):
             pieces = tensor.chunk(len(parts))

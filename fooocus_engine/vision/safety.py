@@ -21,9 +21,8 @@ from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.families.companion import read_told
 from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_weights
+from fooocus_engine.vision.pixels import CLIP_DEVIATION, CLIP_MEAN, normalised
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's, per channel of 0–1 RGB (image-control.md §4.1)
-DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 STRICTER = 0.01  # added to the scores that follow a hit among the concepts of special care
 DIGITS = 3  # of a score
 HEAD_SIZE = 64  # of ViT-L/14: 1024 channels, 16 heads
@@ -90,7 +89,8 @@ def prepared(image: Image.Image, side: int) -> Tensor:
     small = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - side) // 2, (height - side) // 2
     values = np.asarray(small.crop((left, top, left + side, top + side)), np.float32) / 255
-    return torch.from_numpy((values - np.float32(MEAN)) / np.float32(DEVIATION)).permute(2, 0, 1)[None].contiguous()
+    shown = torch.from_numpy(normalised(values, CLIP_MEAN, CLIP_DEVIATION))
+    return shown.permute(2, 0, 1)[None].contiguous()
 
 
 def _cosines(seen: Tensor, concepts: Concepts) -> Tensor:

@@ -24,9 +24,10 @@ from fooocus_engine.models.families.companion import read_told
 from fooocus_engine.models.weights import assign, built, read_weights
 from fooocus_engine.vision.detector import PixelBox
 from fooocus_engine.vision.names import Rule, counted, renamed
+from fooocus_engine.vision.pixels import Channels, normalised
 
-MEAN = (123.675, 116.28, 103.53)  # per channel of 0–255 RGB
-DEVIATION = (58.395, 57.12, 57.375)
+MEAN: Channels = (123.675, 116.28, 103.53)  # per channel of 0–255 RGB
+DEVIATION: Channels = (58.395, 57.12, 57.375)
 AT_ONCE = 32  # boxes; bounds the memory
 DECODER_HEADS = 8
 TOLD = "sam.json"
@@ -124,8 +125,8 @@ def prepared(image: Image.Image, side: int) -> Tensor:
     """``image`` (RGB) as ``[1, 3, side, side]``: fitted, by mean and deviation, with zeros right of it and below."""
     width, height = fitted(image.size, side)
     values = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
-    values = (values - np.float32(MEAN)) / np.float32(DEVIATION)
-    return F.pad(torch.from_numpy(values).permute(2, 0, 1)[None], (0, side - width, 0, side - height))
+    shown = torch.from_numpy(normalised(values, MEAN, DEVIATION))
+    return F.pad(shown.permute(2, 0, 1)[None], (0, side - width, 0, side - height))
 
 
 def _bilinear(planes: Tensor, size: tuple[int, int]) -> Tensor:

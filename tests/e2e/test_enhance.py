@@ -71,85 +71,67 @@ def near(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     return marked
 
 
-def test_the_default_request_returns_a_varied_picture(engine):
-    fields = {name: value for name, value in ASKED.items() if name != "enhance_uov_method"}
-    reply = engine.run(fields, Job("job", silent))
-    assert (reply["job_type"], reply["job_stage"]) == ("Image Enhancement", "SUCCESS")
-    (made,) = pictures(reply)
-    assert made.shape == (896, 1152, 3)  # 128x96 at the least size that is varied
-    assert made.std() > 0 and [result["seed"] for result in reply["job_result"]] == ["11"]
+OLD = np.asarray(scene())
 
 
-def test_a_chain_of_two_controls_changes_only_their_masks(engine):
-    reply = ask(engine, enhance_ctrlnets=[UPPER, LOWER])
-    (made,) = pictures(reply)
-    old, free = np.asarray(scene()), near(RED, GREEN)
-    assert made.shape == old.shape
-    assert np.array_equal(made[~free], old[~free])
-    for left, top, right, bottom in (RED, GREEN):
-        assert not np.array_equal(made[top:bottom, left:right], old[top:bottom, left:right])
-    embedded = read_metadata(stored(reply)[0])
-    assert embedded is not None and "a green heart" in embedded.text and "a red star" not in embedded.text
-
-
-def test_every_picture_of_the_chain_can_be_had_and_the_last_is_the_final_one(engine):
-    (final,) = pictures(ask(engine, enhance_ctrlnets=[UPPER, LOWER]))
-    reply = ask(engine, enhance_ctrlnets=[UPPER, LOWER], save_final_enhanced_image_only=False)
-    first, second = pictures(reply)
-    assert [result["file_name"] for result in reply["job_result"]] == ["job-0.png", "job-1.png"]
-    assert np.array_equal(second, final)
-    old, free = np.asarray(scene()), near(RED)
-    assert np.array_equal(first[~free], old[~free]) and not np.array_equal(first, old)
-    assert np.array_equal(second[~near(GREEN)], first[~near(GREEN)])
-
-
-def test_masks_can_be_seen_and_are_not_gone_on_from(engine):
+@pytest.fixture(scope="module")
+def shown(engine) -> dict[str, Any]:
+    """The reply with every picture and every mask of a row of three controls, the last of which finds nothing."""
     advanced = {"overwrite_step": 1, "debugging_enhance_masks_checkbox": True}
-    reply = ask(engine, enhance_ctrlnets=[UPPER, NOTHING], advanced_params=advanced)
-    mask, nothing, made = pictures(reply)
+    controls = [UPPER, LOWER, NOTHING]
+    return ask(engine, enhance_ctrlnets=controls, save_final_enhanced_image_only=False, advanced_params=advanced)
+
+
+@pytest.fixture(scope="module")
+def final(engine) -> tuple[dict[str, Any], list[Event]]:
+    """The reply with the last picture alone, and what was reported meanwhile."""
+    events: list[Event] = []
+    return ask(engine, Job("job", events.append), enhance_ctrlnets=[UPPER, {}, LOWER]), events
+
+
+def test_a_chain_of_two_controls_changes_only_their_masks(shown):
+    mask, first, other_mask, second, nothing = pictures(shown)
+    free = near(RED, GREEN)
+    assert first.shape == second.shape == OLD.shape
+    assert np.array_equal(first[~near(RED)], OLD[~near(RED)])
+    assert np.array_equal(second[~near(GREEN)], first[~near(GREEN)])
+    assert np.array_equal(second[~free], OLD[~free])
+    for (left, top, right, bottom), made, before in ((RED, first, OLD), (GREEN, second, first)):
+        assert not np.array_equal(made[top:bottom, left:right], before[top:bottom, left:right])
+
+
+def test_masks_are_shown_before_what_is_made_of_them(shown):
+    mask, _, other_mask, _, nothing = pictures(shown)
     assert set(np.unique(mask)) == {0, 255} and not nothing.any()
     assert mask[12:16, 12:16].all() and not mask[~near(RED)].any()
-    assert np.array_equal(made, pictures(ask(engine, enhance_ctrlnets=[UPPER]))[0])
-    assert [read_metadata(data) is None for data in stored(reply)] == [True, True, False]
+    assert other_mask[74:80, 104:112].all()
+    assert [read_metadata(data) is None for data in stored(shown)] == [True, False, True, False, True]
+    assert [result["file_name"] for result in shown["job_result"]] == [f"job-{n}.png" for n in range(5)]
 
 
-def test_where_nothing_is_found_the_given_picture_comes_back_with_a_warning(engine):
-    reply = ask(engine, enhance_ctrlnets=[NOTHING])
+def test_every_picture_tells_the_words_of_its_own_part(shown):
+    texts = [embedded.text for data in stored(shown) if (embedded := read_metadata(data))]
+    assert ["a red star" in text for text in texts] == [True, False]
+    assert ["a green heart" in text for text in texts] == [False, True]
+
+
+def test_the_final_picture_is_the_last_of_the_row(shown, final):
+    reply, _ = final
     (made,) = pictures(reply)
-    assert np.array_equal(made, np.asarray(scene()))
-    assert any("nothing was found" in warning for warning in reply["warnings"])
-    assert read_metadata(stored(reply)[0]) is None
+    assert (reply["job_type"], reply["job_stage"]) == ("Image Enhancement", "SUCCESS")
+    assert np.array_equal(made, pictures(shown)[3])
+    assert [result["seed"] for result in reply["job_result"]] == ["11"]
 
 
-def test_a_mask_is_grown_and_then_inverted(engine):
-    advanced = {"overwrite_step": 1, "debugging_enhance_masks_checkbox": True}
-    control = UPPER | {"enhance_inpaint_erode_or_dilate": 4, "enhance_mask_invert": True}
-    mask = pictures(ask(engine, enhance_ctrlnets=[control], advanced_params=advanced))[0]
-    plain = pictures(ask(engine, enhance_ctrlnets=[UPPER], advanced_params=advanced))[0]
-    assert not mask[4:24, 4:24].any() and mask[60:, :60].all()
-    assert (mask == 0).sum() > (plain == 255).sum()
-
-
-def test_an_enlarged_picture_is_enhanced_at_its_new_size(engine):
-    fields = {"enhance_uov_method": "Upscale (Fast 2x)", "enhance_ctrlnets": [UPPER]}
-    before, after = (
-        pictures(ask(engine, **fields, enhance_uov_processing_order=order))[0]
-        for order in ("Before First Enhancement", "After Last Enhancement")
-    )
-    assert before.shape == after.shape == (896, 1152, 3)  # the least size of an enlargement
-    assert not np.array_equal(before, after)
-
-
-def test_the_parameters_of_a_reply_and_the_picture_make_the_same_again(engine):
-    first = ask(engine, image_seed=-1, enhance_ctrlnets=[UPPER, {}, LOWER])
+def test_the_parameters_of_a_reply_and_the_picture_make_the_same_again(engine, final):
+    first, _ = final
     again = ask(engine, **first["params"])
     assert np.array_equal(pictures(first)[0], pictures(again)[0])
     assert first["params"] == again["params"]
 
 
-def test_progress_rises_over_all_parts_and_names_them(engine):
-    events: list[Event] = []
-    ask(engine, Job("job", events.append), enhance_ctrlnets=[UPPER, LOWER], advanced_params={"overwrite_step": 2})
+def test_progress_rises_over_all_parts_and_names_them(final):
+    _, events = final
     percents = [event.percent for event in events if not isinstance(event, ImageReady | Finished)]
     assert percents == sorted(percents)
     texts = [event.text for event in events if isinstance(event, Stage)]
@@ -158,17 +140,40 @@ def test_progress_rises_over_all_parts_and_names_them(engine):
         "Preparing enhancement 2/2 ...",
     ]
     assert "Processing enhance ..." in texts and "Preparing enhance prompts ..." in texts
-    assert [event.percent for event in events if isinstance(event, Step)] == [15, 36, 57, 78]  # int(15 + 85 · n / 4)
+    assert [event.percent for event in events if isinstance(event, Step)] == [15, 57]  # int(15 + 85 · n / 2)
+
+
+def test_the_default_request_returns_a_varied_picture(engine):
+    fields = {name: value for name, value in ASKED.items() if name != "enhance_uov_method"}
+    (made,) = pictures(engine.run(fields, Job("job", silent)))
+    assert made.shape == (896, 1152, 3)  # 128x96 at the least size that is varied
+    assert made.std() > 0
+
+
+def test_where_nothing_is_found_the_given_picture_comes_back_with_a_warning(engine):
+    reply = ask(engine, enhance_ctrlnets=[NOTHING])
+    (made,) = pictures(reply)
+    assert np.array_equal(made, OLD)
+    assert any("nothing was found" in warning for warning in reply["warnings"])
+    assert read_metadata(stored(reply)[0]) is None
+
+
+def test_a_picture_can_be_enlarged_last(engine):
+    fields = {"enhance_uov_method": "Upscale (Fast 2x)", "enhance_uov_processing_order": "After Last Enhancement"}
+    reply = ask(engine, **fields, enhance_ctrlnets=[NOTHING])
+    (made,) = pictures(reply)
+    assert made.shape == (896, 1152, 3)  # the least size of an enlargement
+    assert read_metadata(stored(reply)[0]) is None and reply["warnings"] == []
 
 
 def test_a_cancel_ends_the_chain(engine):
     def sink(event: Event) -> None:
-        if isinstance(event, Step):
+        if isinstance(event, Stage) and event.text == "Preparing enhancement 2/2 ...":
             job.cancel()
 
     job = Job("job", sink)
     with pytest.raises(JobCanceled):
-        ask(engine, job, enhance_ctrlnets=[UPPER, LOWER])
+        ask(engine, job, enhance_ctrlnets=[NOTHING, UPPER])
 
 
 def test_a_missing_mask_network_is_told_before_anything_is_made(tmp_path):

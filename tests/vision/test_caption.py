@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
-from fooocus_engine.vision.caption import DEVIATION, MEAN, Captioner, prepared, seed_of
+from fooocus_engine.vision.caption import Captioner, prepared, seed_of
+from fooocus_engine.vision.pixels import CLIP_DEVIATION as DEVIATION
+from fooocus_engine.vision.pixels import CLIP_MEAN as MEAN
 from tests.pictures import plain, textured
 from tests.vision.tiny_networks import WORDS, captioner
 

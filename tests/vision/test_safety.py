@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
-from fooocus_engine.vision.safety import DEVIATION, MEAN, SafetyChecker, meets_any, prepared
+from fooocus_engine.vision.pixels import CLIP_DEVIATION as DEVIATION
+from fooocus_engine.vision.pixels import CLIP_MEAN as MEAN
+from fooocus_engine.vision.safety import SafetyChecker, meets_any, prepared
 from tests.pictures import half, plain, textured
 
 FILE = "safety_checker/stable-diffusion-safety-checker.bin"
