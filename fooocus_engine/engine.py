@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fooocus_engine.endpoints.dialects import as_spelt, canonical
+from fooocus_engine.endpoints.dialects import as_written, canonical
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
@@ -60,10 +60,9 @@ class Engine:
         try:
             return RUNNERS[row.name](fields, resources, job)
         except InvalidRequest as error:
-            spelt = as_spelt(error, row.name, given)
-            if spelt is error:
+            if (written := as_written(endpoint, given, error.problems)) == error.problems:
                 raise
-            raise spelt from error
+            raise InvalidRequest(written) from error
         except torch.OutOfMemoryError as error:
             raise GpuOutOfMemory("out of device memory", hint="ask for a smaller picture") from error
 

@@ -110,10 +110,12 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     return Canonical(endpoint, fields, tuple(ignored))
 
 
-def as_spelt(error: InvalidRequest, endpoint: str, given: object) -> InvalidRequest:
-    """``error``, told by the names of the dialect that ``given``, a handler input or a body, speaks (api.md §4.9)."""
-    spoken = {**given, **_params(given)} if isinstance(given, Mapping) else {}
-    return relocated(error, FORM_PLACES) if in_form(spoken, ENDPOINTS[endpoint].request) else error
+def as_written(endpoint: str, given: object, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """``problems`` with the canonical fields of a handler input, at the places where its client wrote them."""
+    written = {**given, **_params(given)} if isinstance(given, Mapping) else {}
+    if in_form(written, ENDPOINTS[endpoint].request):
+        return relocated(problems, FORM_PLACES)
+    return problems
 
 
 def endpoint_named(name: str) -> str:

@@ -5,7 +5,7 @@ Every problem of a request is reported at once; each names its field, the value 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from inspect import isclass
 from typing import Any, TypeVar, get_args
@@ -32,9 +32,9 @@ def validated(model: type[Model], fields: Mapping[str, Any], context: Any = None
         raise InvalidRequest([_problem(model, details) for details in error.errors(include_url=False)]) from None
 
 
-def relocated(error: InvalidRequest, places: Mapping[Location, Location]) -> InvalidRequest:
-    """``error`` told where its client can find it: a place that is in ``places``, or lies below one, is exchanged."""
-    return InvalidRequest([replace(problem, loc=_moved(problem.loc, places)) for problem in error.problems])
+def relocated(problems: Iterable[Problem], places: Mapping[Location, Location]) -> tuple[Problem, ...]:
+    """``problems`` told where the client can find them: a place in ``places``, or below one of them, is exchanged."""
+    return tuple(replace(problem, loc=_moved(problem.loc, places)) for problem in problems)
 
 
 def _moved(loc: Location, places: Mapping[Location, Location]) -> Location:

@@ -90,7 +90,7 @@ def final(engine) -> tuple[dict[str, Any], list[Event]]:
 
 
 def test_a_chain_of_two_controls_changes_only_their_masks(shown):
-    mask, first, other_mask, second, nothing = pictures(shown)
+    _, first, _, second, _ = pictures(shown)
     free = near(RED, GREEN)
     assert first.shape == second.shape == OLD.shape
     assert np.array_equal(first[~near(RED)], OLD[~near(RED)])

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from fooocus_engine.endpoints.enhance.contract import EnhanceControl, EnhanceRequest
-from fooocus_engine.endpoints.enhance.parts import parts_of
-from fooocus_engine.endpoints.enhance.run import Enhancement, row
+from fooocus_engine.endpoints.enhance.parts import parts_of, planned, with_words_of
+from fooocus_engine.endpoints.enhance.run import Enhancement, planner_of
 from fooocus_engine.endpoints.generate.contract import validate_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.run import Timer
@@ -43,18 +43,20 @@ ENHANCE = {
 
 
 def errors(record: Record, settings: dict[str, Any], workbench: Workbench) -> Iterator[float]:
-    """Of an enhancement: every part from its words to its picture, and the pictures of the whole row."""
+    """Of an enhancement: every part, from its words to its picture, upon the picture of the one before."""
     enhancement = asked(record, settings, workbench)
-    made = list(row(enhancement, enhancement.plans()))
-    yield exact(len(made), record.data["n_images"])
-    image = enhancement.image
-    for number, each in enumerate(made):
-        control = enhancement.parts[number].control
-        mask = None if control is None else the_mask(record)
-        part = part_of(record, number)
-        yield from requests.errors(part, each.plan, Sources(image, mask), workbench)
-        image = each.picture.image
-        yield from requests.picture_errors(part, np.array(image), 0)
+    plans, image = enhancement.plans(), enhancement.image
+    yield exact(len(plans), record.data["n_images"])
+    words = None
+    for number, part in enumerate(enhancement.parts):
+        if part.borrows_words and words is not None:
+            part = with_words_of(part, words)
+        words = part if part.control else words
+        sources = Sources(image, the_mask(record) if part.control else None)
+        plan = planned(part, sources, planner_of(workbench.resources))
+        pictures: list[np.ndarray[Any, Any]] = []
+        yield from requests.errors(part_of(record, number), plan, sources, workbench, pictures.append)
+        image = Image.fromarray(pictures[0])
 
 
 def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> Enhancement:

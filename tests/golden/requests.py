@@ -6,7 +6,7 @@ A record's settings become an API request, which is validated, planned and rende
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -172,7 +172,14 @@ def silent() -> Job:
     return Job("replay", lambda event: None)
 
 
-def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Workbench) -> Iterator[float]:
+def errors(
+    record: Record,
+    plan: GenerationPlan,
+    sources: Sources,
+    workbench: Workbench,
+    made: Callable[[np.ndarray[Any, Any]], None] = lambda picture: None,
+) -> Iterator[float]:
+    """Of a generation, from its words to its pictures, each of which is handed to ``made``."""
     resources, job = workbench.resources, silent()
     with resources.store.prepared(plan.models) as prepared:
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
@@ -199,6 +206,7 @@ def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Wo
                 yield from trace_errors(record, steps)
                 yield from second_pass_errors(record, plan, call - 1)
                 picture = ground.finish(decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale)))
+                made(np.array(picture))
                 yield from picture_errors(record, np.array(picture), index)
 
 

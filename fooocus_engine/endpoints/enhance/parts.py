@@ -78,7 +78,7 @@ def planned(part: Part, sources: Sources, plan: Planner) -> GenerationPlan:
     try:
         return plan(part.fields, part.model, sources)
     except InvalidRequest as error:
-        raise relocated(error, _places(part)) from error
+        raise InvalidRequest(relocated(error.problems, _places(part))) from error
 
 
 def rehearsed(parts: tuple[Part, ...], size: tuple[int, int], plan: Planner) -> Iterator[GenerationPlan]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fooocus_engine.endpoints.dialects import as_spelt, canonical
+from fooocus_engine.endpoints.dialects import as_written, canonical
 from fooocus_engine.endpoints.enhance.contract import EnhanceRequest, Order, Words
 from fooocus_engine.endpoints.generate.contract import validate_generation
 from fooocus_engine.endpoints.generate.presets import preset_named
@@ -29,7 +29,7 @@ def asked(**fields: Any) -> EnhanceRequest:
             limits=Settings(),
         )
     except InvalidRequest as error:
-        raise as_spelt(error, "image-enhance", given) from error
+        raise InvalidRequest(as_written("image-enhance", given, error.problems)) from error
 
 
 def places(**fields: Any) -> list[tuple[str | int, ...]]:
