@@ -76,9 +76,9 @@ OLD = np.asarray(scene())
 
 @pytest.fixture(scope="module")
 def shown(engine) -> dict[str, Any]:
-    """The reply with every picture and every mask of a row of three controls, the last of which finds nothing."""
+    """The reply with every picture and every mask of a row of three controls, the first of which finds nothing."""
     advanced = {"overwrite_step": 1, "debugging_enhance_masks_checkbox": True}
-    controls = [UPPER, LOWER, NOTHING]
+    controls = [NOTHING, UPPER, LOWER]
     return ask(engine, enhance_ctrlnets=controls, save_final_enhanced_image_only=False, advanced_params=advanced)
 
 
@@ -90,7 +90,7 @@ def final(engine) -> tuple[dict[str, Any], list[Event]]:
 
 
 def test_a_chain_of_two_controls_changes_only_their_masks(shown):
-    _, first, _, second, _ = pictures(shown)
+    _, _, first, _, second = pictures(shown)
     free = near(RED, GREEN)
     assert first.shape == second.shape == OLD.shape
     assert np.array_equal(first[~near(RED)], OLD[~near(RED)])
@@ -101,11 +101,11 @@ def test_a_chain_of_two_controls_changes_only_their_masks(shown):
 
 
 def test_masks_are_shown_before_what_is_made_of_them(shown):
-    mask, _, other_mask, _, nothing = pictures(shown)
+    nothing, mask, _, other_mask, _ = pictures(shown)
     assert set(np.unique(mask)) == {0, 255} and not nothing.any()
     assert mask[12:16, 12:16].all() and not mask[~near(RED)].any()
     assert other_mask[74:80, 104:112].all()
-    assert [read_metadata(data) is None for data in stored(shown)] == [True, False, True, False, True]
+    assert [read_metadata(data) is None for data in stored(shown)] == [True, True, False, True, False]
     assert [result["file_name"] for result in shown["job_result"]] == [f"job-{n}.png" for n in range(5)]
 
 
@@ -119,7 +119,7 @@ def test_the_final_picture_is_the_last_of_the_row(shown, final):
     reply, _ = final
     (made,) = pictures(reply)
     assert (reply["job_type"], reply["job_stage"]) == ("Image Enhancement", "SUCCESS")
-    assert np.array_equal(made, pictures(shown)[3])
+    assert np.array_equal(made, pictures(shown)[4])
     assert [result["seed"] for result in reply["job_result"]] == ["11"]
 
 
