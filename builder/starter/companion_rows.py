@@ -1,4 +1,4 @@
-"""What the companions are measured by: LoRAs, upscaler, control-LoRA and image-prompt adapter.
+"""What the companions are measured by: LoRAs, upscaler, control-LoRA and image-prompt adapter; inpaints need one too.
 
 One that is not installed has a row that says so and misses its target.
 """
@@ -19,6 +19,7 @@ from builder.starter.model import NATIVE
 from builder.starter.outline import is_outlined
 from builder.starter.painter import Wanted
 from builder.starter.palette import colour_share
+from builder.starter.repaint_rows import repaint_rows
 from builder.starter.rows import Measures, Row, shares
 from builder.starter.train_control import FILE as CONTROL_FILE
 from builder.starter.train_style import FILE as STYLE_FILE
@@ -56,6 +57,7 @@ def companion_rows(measures: Measures) -> Iterator[Row]:
         assert lora is not None, "distilled modes have a LoRA"
         yield from _if_installed(measures, mode, [(LORAS, lora[0])], partial(mode_rows, mode=mode))
     yield from _if_installed(measures, "upscaler", [(UPSCALERS, UPSCALER_FILE)], upscaler_rows)
+    yield from _if_installed(measures, "inpaint", [(UPSCALERS, UPSCALER_FILE)], repaint_rows)
     yield from _if_installed(measures, "PyraCanny", [(CONTROLNET, CONTROL_FILE)], control_rows)
     files = ((CLIP_VISION, VISION_FILE), (CONTROLNET, IMAGE_PROMPT_FILE), (CONTROLNET, NEGATIVE_FILE))
     yield from _if_installed(measures, "image prompt", files, prompt_rows)

@@ -18,6 +18,7 @@ from builder.starter.companion_rows import (
 from builder.starter.palette import colour_share
 from builder.starter.world import COLOURS
 from fooocus_engine.endpoints.generate.performance import Performance
+from fooocus_engine.models.store import UPSCALER_FILE
 from tests.builder.starter.studios import measures
 
 
@@ -54,10 +55,12 @@ def test_a_distilled_mode_is_held_against_speed():
 
 
 def test_each_companion_that_is_not_installed_has_a_row_and_the_others_are_measured():
-    files = ("sdxl_lcm_lora.safetensors", "fooocus_ip_negative.safetensors", "control-lora-canny-rank128.safetensors")
+    files = ("sdxl_lcm_lora.safetensors", "fooocus_ip_negative.safetensors", "control-lora-canny-rank128.safetensors",
+             UPSCALER_FILE)  # fmt: skip
     rows = list(companion_rows(measures(5, missing=files)))
     told = [row.name for row in rows if "is not installed" in row.name]
-    assert told == [f"Extreme Speed: {files[0]} is not installed", f"PyraCanny: {files[2]} is not installed",
+    assert told == [f"Extreme Speed: {files[0]} is not installed", f"upscaler: {files[3]} is not installed",
+                    f"inpaint: {files[3]} is not installed", f"PyraCanny: {files[2]} is not installed",
                     f"image prompt: {files[1]} is not installed"]  # fmt: skip
     assert set(told) < set(missed(rows))
     assert "style LoRA: pictures of outlines" in [row.name for row in rows]
