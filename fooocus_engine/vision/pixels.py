@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +15,7 @@ IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)  # of 0–1 RGB (image-tools.md 
 IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
 
 
-def normalised(values: NDArray[np.float32], mean: Channels, deviation: Channels) -> NDArray[np.float32]:
+def normalised(values: NDArray[np.floating[Any]], mean: Channels, deviation: Channels) -> NDArray[np.float32]:
     """``values [h, w, 3]`` by mean and deviation, in float32."""
     shifted = values - np.asarray(mean, np.float32)
     return np.asarray(shifted / np.asarray(deviation, np.float32), np.float32)
