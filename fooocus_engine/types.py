@@ -30,6 +30,8 @@ class ModelChoice:
     """Applied to base and refiner, in this order."""
     base_patches: tuple[Weighted, ...] = ()
     """Applied to the base only, after the LoRAs."""
+    finishes_unpatched: bool = True
+    """A base with patches and without a refiner leaves its last steps to the plain base."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ class GeneratedImage:
     index: int
     metadata: str | None
     """Text to embed, already in its scheme; ``None`` embeds nothing."""
+    blacked_out: bool = False
+    """By the safety check."""
 
 
 @dataclass(frozen=True)
@@ -204,3 +208,4 @@ class ImageResult:
     base64: str | None = None
     url: str | None = None
     finish_reason: str = "SUCCESS"
+    blacked_out: bool = False

@@ -55,8 +55,13 @@ WITH_TORCH = {
     "engine.py",
     "endpoints/runners.py",
     "endpoints/resources.py",
+    "endpoints/vision.py",
+    "endpoints/describe/run.py",
+    "endpoints/enhance/run.py",
+    "endpoints/mask/run.py",
     "endpoints/generate/run.py",
     "endpoints/generate/render.py",
+    "endpoints/generate/screening.py",
     "endpoints/generate/canvas.py",
     "endpoints/generate/controls.py",
     "endpoints/generate/repainting.py",
@@ -66,7 +71,9 @@ WITH_TORCH = {
 WITH_SDK = {"worker/sdk.py"}
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
-FREE_IN_MODELS = {"models/__init__.py", "models/catalogue.py", "models/places.py", "models/prefetch.py"}
+FREE_IN_MODELS = {
+    "models/__init__.py", "models/catalogue.py", "models/places.py", "models/prefetch.py", "models/vision_files.py",
+}  # fmt: skip
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
 

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from fooocus_engine.endpoints import numbered_prompts
+from fooocus_engine.endpoints.enhance import form as numbered_controls
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
-from fooocus_engine.endpoints.numbered_prompts import IMAGE_PROMPT, LIST, as_list, is_numbered, with_numbers
+from fooocus_engine.endpoints.problems import relocated
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
 from fooocus_engine.endpoints.wire_types import is_no_picture
 from fooocus_engine.errors import InvalidRequest, Location, Problem, UnknownName
@@ -54,10 +56,17 @@ VALUE_ALIASES: Mapping[tuple[str, str], str | None] = MappingProxyType(
         ("base_model_name", "None"): None,
         ("sampler_name", "default_sampler"): None,
         ("scheduler_name", "default_scheduler"): None,
+        ("image_type", "Photograph"): "Photo",
+        ("image_type", "Art/Anime"): "Anime",
     }
 )
 """(canonical field, old value) → today's value; ``None`` = as if the field were not given."""
-EMPTY_IS_A_VALUE = frozenset({"prompt", "negative_prompt", "style_selections", "save_name", "webhook_url"})
+EMPTY_IS_A_VALUE = frozenset(
+    {
+        "prompt", "negative_prompt", "style_selections", "save_name", "webhook_url",
+        "enhance_prompt", "enhance_negative_prompt", "enhance_mask_dino_prompt",
+    }
+)  # fmt: skip
 """Any other field is not given when it is an empty string, as in forms (api.md §2.1)."""
 
 REPAINTING = ("input_mask", "inpaint_additional_prompt", "outpaint_")
@@ -94,10 +103,13 @@ def canonical(given: object) -> Canonical:
 
 def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     """The same for a body whose endpoint (a name of the table) is known already, as on an HTTP route."""
-    numbered = is_numbered(endpoint, given)
-    fields, ignored = _modern(as_list(given) if numbered else given, FIELD_ALIASES, ENDPOINTS[endpoint].request)
-    if numbered and given.get(LIST) is not None:
-        ignored.append(LIST)
+    model = ENDPOINTS[endpoint].request
+    numbered = numbered_prompts.is_numbered(endpoint, given)
+    listed = numbered_prompts.as_list(given) if numbered else given
+    listed = numbered_controls.as_list(listed) if numbered_controls.in_form(listed, model) else listed
+    fields, ignored = _modern(listed, FIELD_ALIASES, model)
+    if numbered and given.get(numbered_prompts.LIST) is not None:
+        ignored.append(numbered_prompts.LIST)
     advanced = fields.get("advanced_params")
     if isinstance(advanced, Mapping):
         fields["advanced_params"], unread = _modern(advanced, ADVANCED_ALIASES, AdvancedParams)
@@ -121,8 +133,11 @@ def spoken(loc: Location, given: Mapping[str, Any]) -> Location:
 
 def as_written(endpoint: str, given: object, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """``problems`` with the canonical fields of a handler input, at the places where its client wrote them."""
-    if isinstance(given, Mapping) and is_numbered(endpoint, {**given, **_params(given)}):
-        return with_numbers(problems)
+    written = {**given, **_params(given)} if isinstance(given, Mapping) else {}
+    if numbered_prompts.is_numbered(endpoint, written):
+        return numbered_prompts.with_numbers(problems)
+    if numbered_controls.in_form(written, ENDPOINTS[endpoint].request):
+        return relocated(problems, numbered_controls.FORM_PLACES)
     return problems
 
 
@@ -195,7 +210,7 @@ def _modern(
 
 def _idle_repainting(endpoint: str, fields: Mapping[str, Any]) -> list[str]:
     """What says how to repaint a picture, where only pictures that steer are given (api.md §2.8)."""
-    if endpoint != IMAGE_PROMPT or not is_no_picture(fields.get("input_image")):
+    if endpoint != numbered_prompts.IMAGE_PROMPT or not is_no_picture(fields.get("input_image")):
         return []
     return [name for name, value in fields.items() if name.startswith(REPAINTING) and value]
 
@@ -220,7 +235,7 @@ def _is_positive(value: Any) -> bool:
 def _today(name: str, value: Any) -> Any:
     """Today's spelling of a value, lists and objects decoded; ``None`` if the field counts as not given."""
     if isinstance(value, str):
-        if (name, value) in VALUE_ALIASES:
+        if (name, value) in VALUE_ALIASES and name != "image_type":
             return VALUE_ALIASES[name, value]
         if not value and name not in EMPTY_IS_A_VALUE:
             return None
@@ -233,6 +248,10 @@ def _today(name: str, value: Any) -> Any:
             return _entries(value)
         case "advanced_params":
             return _decoded(value)
+        case "image_type":
+            return _types(value)
+        case "enhance_ctrlnets":
+            return _controls(value)
         case _:
             return value
 
@@ -260,6 +279,27 @@ def _names(value: Any) -> Any:
         inner = _names(item) if isinstance(item, str) else item
         names.extend(inner if isinstance(item, str) and isinstance(inner, list) else [inner])
     return names
+
+
+def _types(value: Any) -> Any:
+    """A list of types from a list or a comma list, each in today's spelling."""
+    names = _names(value)
+    if not isinstance(names, list):
+        return names
+    return [VALUE_ALIASES.get(("image_type", name), name) if isinstance(name, str) else name for name in names]
+
+
+def _controls(value: Any) -> Any:
+    """A list of controls from a list or a JSON list; of each what is given."""
+    value = _decoded(value)
+    return [_control(_decoded(item)) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _control(entry: Any) -> Any:
+    if not isinstance(entry, Mapping):
+        return entry
+    today = {name: _today(name, value) for name, value in entry.items()}
+    return {name: value for name, value in today.items() if value is not None}
 
 
 def _entries(value: Any, empty_is_a_value: str = "") -> Any:

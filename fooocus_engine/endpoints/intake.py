@@ -39,14 +39,21 @@ def take_in(given: str, loc: Location, http: GuardedHttp) -> Image.Image:
     Raises:
         BadImage: it cannot be fetched or decoded, or is too large or too small; names ``loc``.
     """
+    return opened(bytes_of(given, loc, http), loc)
+
+
+def bytes_of(given: str, loc: Location, http: GuardedHttp) -> bytes:
+    """The file that ``given`` is or leads to.
+
+    Raises:
+        BadImage: it cannot be fetched, or is no base64, or is too large; names ``loc``.
+    """
     given = given.strip()
     if given[:8].lower().startswith(("http://", "https://")):
-        data = _fetched(given, loc, http)
-    elif given[:5].lower() == "data:":
-        data = _decoded(_payload(given, loc), loc)
-    else:
-        data = _decoded(given, loc)
-    return opened(data, loc)
+        return _fetched(given, loc, http)
+    if given[:5].lower() == "data:":
+        return _decoded(_payload(given, loc), loc)
+    return _decoded(given, loc)
 
 
 def opened(data: bytes, loc: Location) -> Image.Image:
@@ -55,14 +62,23 @@ def opened(data: bytes, loc: Location) -> Image.Image:
     Raises:
         BadImage: as of ``take_in``.
     """
+    with announced(data, loc) as image:
+        return _read(lambda: _pixels(image), loc, "is damaged or cut off")
+
+
+def announced(data: bytes, loc: Location) -> Image.Image:
+    """The picture in the bytes of a file as its header announces it; its pixels are still to be read.
+
+    Raises:
+        BadImage: it is no picture, or is too large or too small.
+    """
     if len(data) > MAX_BYTES:
         raise BadImage(loc, f"has {len(data)} bytes; at most {MAX_BYTES} are allowed")
     image = _read(
         lambda: Image.open(io.BytesIO(data), formats=FORMATS), loc, f"is no picture that can be read; {READABLE}"
     )
-    with image:
-        _check_size(image, loc)
-        return _read(lambda: _pixels(image), loc, "is damaged or cut off")
+    _check_size(image, loc)
+    return image
 
 
 def _fetched(url: str, loc: Location, http: GuardedHttp) -> bytes:

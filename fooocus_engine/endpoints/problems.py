@@ -5,7 +5,8 @@ Every problem of a request is reported at once; each names its field, the value 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from inspect import isclass
 from typing import Any, TypeVar, get_args
 
@@ -31,6 +32,18 @@ def validated(model: type[Model], fields: Mapping[str, Any], context: Any = None
         raise InvalidRequest([_problem(model, details) for details in error.errors(include_url=False)]) from None
 
 
+def relocated(problems: Iterable[Problem], places: Mapping[Location, Location]) -> tuple[Problem, ...]:
+    """``problems`` told where the client can find them: a place in ``places``, or below one of them, is exchanged."""
+    return tuple(replace(problem, loc=_moved(problem.loc, places)) for problem in problems)
+
+
+def _moved(loc: Location, places: Mapping[Location, Location]) -> Location:
+    for length in range(len(loc), 0, -1):
+        if loc[:length] in places:
+            return (*places[loc[:length]], *loc[length:])
+    return loc
+
+
 def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     kind, loc = details["type"], details["loc"]
     reason = details["msg"]
@@ -54,9 +67,16 @@ def _range(model: type[BaseModel], loc: Location) -> str | None:
 def _field(model: type[BaseModel], loc: Location) -> FieldInfo:
     *outer, last = (name for name in loc if isinstance(name, str))
     for name in outer:
-        annotation = model.model_fields[name].annotation
-        model = next(t for t in (annotation, *get_args(annotation)) if isclass(t) and issubclass(t, BaseModel))
+        model = next(_models(model.model_fields[name].annotation))
     return model.model_fields[last]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that an annotation names, however deep inside."""
+    if isclass(annotation) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _seen(value: Any) -> str:

@@ -13,11 +13,14 @@ from types import MappingProxyType
 
 from pydantic import BaseModel
 
+from fooocus_engine.endpoints.describe.contract import DescribeRequest
+from fooocus_engine.endpoints.enhance.contract import EnhanceRequest
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.image_prompts import PromptedRequest
 from fooocus_engine.endpoints.generate.inpaint_outpaint import ImagePromptRequest, InpaintRequest
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
-from fooocus_engine.endpoints.listing.contract import ModelsRequest, NoFields
+from fooocus_engine.endpoints.listing.contract import MetadataRequest, ModelsRequest, NoFields
+from fooocus_engine.endpoints.mask.contract import MaskRequest
 from fooocus_engine.errors import ModelUnavailable, UnknownName
 
 
@@ -88,14 +91,14 @@ _ROWS = (
         "Image Inpaint or Outpaint",
     ),
     Endpoint("image-prompt", ImagePromptRequest, _generation("image-prompt"), "Image Prompt"),
-    Endpoint("image-enhance", None, _generation("image-enhance"), "Image Enhancement"),
-    Endpoint("describe-image", None, (_post("/v1/tools/describe-image", Body.FORM),)),
+    Endpoint("image-enhance", EnhanceRequest, _generation("image-enhance"), "Image Enhancement"),
+    Endpoint("describe-image", DescribeRequest, (_post("/v1/tools/describe-image", Body.FORM),)),
     Endpoint(
         "generate-mask",
-        None,
+        MaskRequest,
         (_post("/v1/tools/generate_mask", Body.JSON), _post("/v1/tools/generate-mask", Body.JSON)),
     ),
-    Endpoint("read-metadata", None, (_post("/v1/tools/read-metadata", Body.FORM),)),
+    Endpoint("read-metadata", MetadataRequest, (_post("/v1/tools/read-metadata", Body.FORM),)),
     Endpoint("all-models", ModelsRequest, (_get("/v1/engines/all-models"),)),
     Endpoint("refresh-models", ModelsRequest, (_post("/v1/engines/refresh-models"),)),
     Endpoint("styles", NoFields, (_get("/v1/engines/styles"),)),

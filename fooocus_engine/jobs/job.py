@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 
 from fooocus_engine.errors import JobCanceled
 from fooocus_engine.jobs.events import Canceled, Event, Failed, Finished, ImageReady, Sink, Stage, Step
@@ -41,6 +42,10 @@ class Phase(Enum):
     ENCODING_UPSCALED = ("VAE encoding ...", True)
     ENCODING_FILL = ENCODING_UPSCALED
     MOVING_MODEL = ("Moving model to GPU ...", False)
+    CHECKING = ("Checking for NSFW content ...", False)
+    ENHANCING = ("Processing enhance ...", False)
+    ENHANCEMENT = ("Preparing enhancement {}/{} ...", False)
+    ENHANCE_PROMPTS = ("Preparing enhance prompts ...", False)
 
     def __init__(self, text: str, advances: bool) -> None:
         self.text = text
@@ -53,33 +58,38 @@ class Percent:
     def __init__(self) -> None:
         self._prepared = 1
         self._phase: Phase | None = None
-        self._images = 1
-        self._steps = 1
+        self._before: tuple[int, ...] = (0, 1)
+        self._preparing = True
         self._last = 0
 
     def enter(self, phase: Phase) -> int:
-        """The number of a preparation phase; of several reports of one phase only the first advances."""
-        if phase.advances and phase is not self._phase:
+        """The number of a preparation phase; of several reports of one phase only the first advances, and none once it
+        is known how much sampling there is.
+        """
+        if self._preparing and phase.advances and phase is not self._phase:
             self._prepared += 1
         self._phase = phase
         return self._rising(self._prepared)
 
-    def expect(self, *, images: int, steps: int) -> None:
-        """How much sampling the rest is: ``steps`` for each of ``images``."""
-        self._images, self._steps = max(1, images), max(1, steps)
+    def expect(self, steps: Sequence[int]) -> None:
+        """How much sampling the rest is: the steps of each image."""
+        self._before, self._preparing = (0, *accumulate(max(1, count) for count in steps or [1])), False
 
     def step(self, image: int, step: int) -> int:
-        """``int(15 + 85 · (image·steps + step) / all)``, all = steps · images (api.md §5 item 9)."""
-        share = (image * self._steps + step) / (self._images * self._steps)
+        """``int(15 + 85 · done / all)`` steps, those of earlier images among them (api.md §5 item 9)."""
+        share = (self._before[min(image, len(self._before) - 1)] + step) / self._before[-1]
         return self._rising(int(SAMPLING_FROM + (100 - SAMPLING_FROM) * share))
 
     def tile(self, done: int, total: int) -> int:
         """After ``done`` of ``total`` tiles of a job that does nothing else: evenly up to the end."""
+        if not self._preparing:
+            return self._rising(self._last)
         return self._rising(int(self._prepared + (100 - self._prepared) * done / total))
 
     def done(self, images: int) -> int:
-        """After ``images`` of them: ``int(P + (100 − P) · images / all images)``, P = last preparation number."""
-        return self._rising(int(self._prepared + (100 - self._prepared) * images / self._images))
+        """After ``images`` of them: ``int(P + (100 − P) · their steps / all steps)``, P = last preparation number."""
+        share = self._before[min(images, len(self._before) - 1)] / self._before[-1]
+        return self._rising(int(self._prepared + (100 - self._prepared) * share))
 
     def _rising(self, number: int) -> int:
         self._last = max(self._last, min(number, LAST_RUNNING))
@@ -164,8 +174,12 @@ class Job:
 
     def expect(self, *, images: int, steps: int) -> None:
         """Tell, before the first image, how many there will be and the sampling steps of each."""
-        self._images = images
-        self._percent.expect(images=images, steps=steps)
+        self.expect_parts([steps] * max(1, images))
+
+    def expect_parts(self, steps: Sequence[int]) -> None:
+        """As ``expect``, for images that take different numbers of steps."""
+        self._images = len(steps)
+        self._percent.expect(steps)
 
     def tile(self, done: int, total: int, *, alone: bool) -> None:
         """The upscaler has done ``done`` of ``total`` tiles; ``alone``: enlarging is all that the job does.

@@ -28,9 +28,13 @@ CLIP_VISION = "clip_vision"
 EXPANSION = "prompt_expansion/fooocus_expansion"
 CLIP_TOKENIZER = "clip_tokenizer"
 """``vocab.json`` and ``merges.txt`` for checkpoints whose companion folder holds no ``tokenizer/``."""
+BERT_TOKENIZER = "bert_tokenizer"
+"""``vocab.txt`` of the networks that describe and detect."""
+SAFETY_CHECKER = "safety_checker"
+SAM = "sam"
 KINDS = (
     CHECKPOINTS, LORAS, EMBEDDINGS, VAES, VAE_APPROX, UPSCALERS, INPAINT, CONTROLNET, CLIP_VISION,
-    EXPANSION, CLIP_TOKENIZER, "safety_checker", "sam",
+    EXPANSION, CLIP_TOKENIZER, BERT_TOKENIZER, SAFETY_CHECKER, SAM,
 )  # fmt: skip
 EMBEDDING_SUFFIXES = ("", ".safetensors", ".pt", ".bin")  # tried in this order (prompt.md §13)
 LISTED_SUFFIXES = (".pth", ".ckpt", ".bin", ".safetensors")  # models.md §8
@@ -71,7 +75,18 @@ class KnownFile:
     sha256: str | None = None
     md5: str | None = None
     licence: str | None = None
-    """Only where the licence limits what may be baked."""
+    """As its publisher states it; ``None`` where that is not known."""
+
+
+@dataclass(frozen=True)
+class InstalledFile:
+    """A file that lies in a models folder."""
+
+    kind: str
+    name: str
+    bytes: int
+    shipped: bool
+    """In the folder that comes with the package, not in the user's."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,17 @@ class Catalogue:
         """
         return list(dict.fromkeys([*self._own(kind, embedded), *(self._shipped() if kind == CHECKPOINTS else ())]))
 
+    def installed(self, kind: str) -> list[InstalledFile]:
+        """Every file of ``kind``, the user's first, then the shipped ones; those with a known file's suffix too."""
+        suffixes = {*LISTED_SUFFIXES, *(PurePosixPath(row.name).suffix for row in known_files() if row.kind == kind)}
+        return [
+            InstalledFile(
+                kind, path.relative_to(root / kind).as_posix(), path.stat().st_size, root == self.embedded_dir
+            )
+            for root in (self.models_dir, self.embedded_dir)
+            for path in files_below(root / kind, suffixes)
+        ]
+
     def find(self, kind: str, name: str, *, embedded: bool = False) -> Path:
         """The installed file ``name`` of ``kind``; a folder's own file wins over a shipped checkpoint of that name.
 
@@ -112,7 +138,7 @@ class Catalogue:
         """
         path = self._path(kind, name, embedded)
         if path is None:
-            raise ModelUnavailable(f"model file {shortened(name)!r} is not installed in {kind}")
+            raise not_installed(kind, name)
         return path
 
     def has(self, kind: str, name: str, *, embedded: bool = False) -> bool:
@@ -122,6 +148,13 @@ class Catalogue:
     def files(self, kind: str) -> Iterator[Path]:
         """Where the files of ``names`` lie."""
         return (self.find(kind, name) for name in self.names(kind))
+
+    def full_name(self, kind: str, name: str, *, embedded: bool = False) -> str:
+        """``name``, or the first installed file that is called so without its suffix, as pictures record it."""
+        if self.has(kind, name, embedded=embedded):
+            return name
+        names = self.names(kind, embedded=embedded)
+        return next((other for other in names if PurePosixPath(other).stem == name), name)
 
     def folder(self, kind: str, *, embedded: bool = False) -> Path:
         """The first folder of ``kind`` that is there, the shipped one before others for a shipped base checkpoint."""
@@ -192,6 +225,13 @@ class Catalogue:
 def known_files() -> tuple[KnownFile, ...]:
     """Every published file that some request needs."""
     return tuple(KnownFile(**{**row, "needed_by": tuple(row["needed_by"])}) for row in _data()["files"])
+
+
+def not_installed(kind: str, name: str) -> ModelUnavailable:
+    """What is raised for a missing file: names it, the folder it was looked for in, and what bakes it if known."""
+    known = next((row for row in known_files() if (row.kind, row.name) == (kind, name)), None)
+    hint = f"put it there, or bake an image with {known.needed_by[0]!r}" if known and known.needed_by else ""
+    return ModelUnavailable(f"model file {shortened(name)!r} is not installed in {kind}", hint=hint)
 
 
 def is_plain_name(name: str) -> bool:

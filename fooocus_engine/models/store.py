@@ -58,7 +58,7 @@ class Prepared:
 
     base: DiffusionModel
     refiner: DiffusionModel | None
-    """Of a base with patches and no refiner of its own: the base without them (sampling.md §10.7)."""
+    """Of a base with patches and no refiner of its own: the base without them, if that finishes (sampling.md §10.7)."""
     interposer: Interposer | None
     """For a refiner with a latent space of its own."""
     warnings: tuple[str, ...]
@@ -176,7 +176,7 @@ class ModelStore:
         self._make_room({base, refiner, vae})
         loaded = self._keep(base, lambda: Loaded(self._load_base(base.version.path)))
         loaded.merge(loras)
-        prepared = self._patched(loaded, patches)
+        prepared = self._patched(loaded, patches, unpatched_end=choice.finishes_unpatched)
         if vae:
             codec = self._keep(vae, lambda: load_vae(vae.version.path, self.target.device))
             prepared = replace(prepared, base=replace(prepared.base, codec=codec))
@@ -187,14 +187,15 @@ class ModelStore:
         interposer = None if second.model.codec is None else self.interposer()
         return replace(prepared, refiner=second.model, interposer=interposer)
 
-    def _patched(self, loaded: Loaded, patches: Files) -> Prepared:
-        """The base alone, or its twin with patches and itself as the refiner."""
+    def _patched(self, loaded: Loaded, patches: Files, *, unpatched_end: bool) -> Prepared:
+        """The base alone, or its twin with patches and, where that is wanted, itself as the refiner."""
         if not patches:
             if loaded.twin and loaded.twin.bytes > _spare_bytes(self.target.device):
                 loaded.unpatch()
             return Prepared(loaded.model, None, None, loaded.warnings)
         twin = loaded.patched(patches)
-        return Prepared(twin.model, replace(loaded.model, codec=None, text=None), None, twin.warnings)
+        plain = replace(loaded.model, codec=None, text=None) if unpatched_end else None
+        return Prepared(twin.model, plain, None, twin.warnings)
 
     def _make_room(self, wanted: Set[Slot | None]) -> None:
         """Drop the models that are not wanted, before anything new is loaded."""

@@ -43,13 +43,29 @@ class VisionTower:
             ModelUnavailable: there is no such file.
             BadModelFile: a weight is missing, or sizes do not fit together.
         """
-        tensors = {name: tensor for name, tensor in read_weights(path).items() if name != HARMLESS}
-        config = _config(tensors, read_told(path, TOLD), path.name)
-        network = built(lambda: new_network(config), file=path.name, part="vision network")
+        return cls.of(read_weights(path), read_told(path, TOLD), path.name, device, dtype)
+
+    @classmethod
+    def of(
+        cls,
+        weights: Mapping[str, Tensor],
+        told: Mapping[str, Any],
+        file: str,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> VisionTower:
+        """The tower of weights with transformers' names; ``told`` is what they cannot tell, ``file`` their name.
+
+        Raises:
+            BadModelFile: a weight is missing, or sizes do not fit together.
+        """
+        tensors = {name: tensor for name, tensor in weights.items() if name != HARMLESS}
+        config = _config(tensors, told, file)
+        network = built(lambda: new_network(config), file=file, part="vision network")
         # A buffer that no file holds; it must not stay on the meta device.
         embeddings = network.vision_model.embeddings
         embeddings.position_ids = torch.arange(embeddings.num_positions, device=device)[None]
-        assign(network, tensors, file=path.name, part="vision network", convert=lambda _, t: t.to(device, dtype))
+        assign(network, tensors, file=file, part="vision network", convert=lambda _, t: t.to(device, dtype))
         return cls(network, device, dtype)
 
     @property
@@ -66,6 +82,12 @@ class VisionTower:
     def features(self, pixels: Tensor) -> Tensor:
         """``[B, patches + 1, width]`` of normalised pictures ``[B, 3, side, side]``."""
         return patch_features(self.network, pixels.to(self.device, self.dtype))
+
+    @torch.no_grad()
+    def embedding(self, pixels: Tensor) -> Tensor:
+        """``[B, projection]`` of normalised pictures ``[B, 3, side, side]``: the whole of each in CLIP's own space."""
+        projected: Tensor = self.network(pixels.to(self.device, self.dtype)).image_embeds
+        return projected
 
 
 def new_network(config: Mapping[str, Any]) -> CLIPVisionModelWithProjection:

@@ -100,11 +100,11 @@ def read_metadata(source: bytes | Image.Image) -> Embedded | None:
     """What ``encode`` or a tool of the same habits put into a picture; ``None`` if there is nothing.
 
     Raises:
-        BadImage: bytes that are no picture.
+        BadImage: bytes that are no picture, or one that breaks off before the place where it could stand.
     """
-    if isinstance(source, Image.Image):
-        return _read(source)
     try:
+        if isinstance(source, Image.Image):
+            return _read(source)
         with Image.open(io.BytesIO(source)) as image:
             return _read(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -224,6 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if request is None:
         sys.stderr.write("the picture carries no metadata\n")
         return 1
+    if "style_selections" not in request:
+        sys.stderr.write("the styles cannot be told from the text alone; the endpoint read-metadata knows them\n")
     sys.stdout.write(json.dumps(request, indent=2, ensure_ascii=False) + "\n")
     return 0
 

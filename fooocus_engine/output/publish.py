@@ -41,6 +41,7 @@ def publish(
         height=picture.image.height,
         base64=data_url(data, media) if inside else None,
         url=stored.url,
+        blacked_out=picture.blacked_out,
     )
 
 
@@ -58,7 +59,8 @@ def data_url(data: bytes, media: str) -> str:
 
 
 def result_fields(result: ImageResult) -> dict[str, Any]:
-    """One entry of a reply's ``job_result`` (api.md §6.3)."""
+    """One entry of a reply's ``job_result`` (api.md §6.3); ``nsfw`` only where a picture was blacked out."""
+    flag = {"nsfw": True} if result.blacked_out else {}
     return {
         "base64": result.base64,
         "url": result.url,
@@ -67,4 +69,5 @@ def result_fields(result: ImageResult) -> dict[str, Any]:
         "file_name": result.file_name,
         "width": result.width,
         "height": result.height,
+        **flag,
     }

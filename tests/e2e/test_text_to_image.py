@@ -124,8 +124,8 @@ def test_near_matches_of_a_model_are_told(engine):
 
 
 def test_an_endpoint_of_a_later_build_says_so(engine):
-    with pytest.raises(ModelUnavailable, match="describe-image"):
-        engine.run({"endpoint": "describe-image"}, Job("job", silent))
+    with pytest.raises(ModelUnavailable, match="image-prompt"):
+        engine.run({"endpoint": "image-prompt"}, Job("job", silent))
 
 
 def test_a_run_without_finite_numbers_is_an_error_that_names_the_combination(engine):

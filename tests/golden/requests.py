@@ -6,7 +6,7 @@ A record's settings become an API request, which is validated, planned and rende
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -45,7 +45,7 @@ from fooocus_engine.sampling.refiner import SECOND_PASS_NOISE
 from fooocus_engine.sampling.sample import Sampled, sample
 from fooocus_engine.sampling.schedules import named_sigmas
 from fooocus_engine.types import Canvas, Sources, Step
-from tests.golden import repaints
+from tests.golden import enhancements, repaints
 from tests.golden.compare import BLOCK_LEVELS, exact, picture_error, psnr, tensor_error
 from tests.golden.image_prompts import controls_of, requested
 from tests.golden.records import Record
@@ -104,11 +104,11 @@ ADVANCED = {
 }
 
 
-def replay(record: Record, workbench: Workbench) -> float | None:
-    """Largest error of a record of the groups H; none yet for those that enhance."""
+def replay(record: Record, workbench: Workbench) -> float:
+    """Largest error of a record of the groups H."""
     settings = record.group.defaults | record.settings
     if settings["enh"]:
-        return None
+        return max(enhancements.errors(record, settings, workbench))
     request = asked(record, settings, workbench)
     sources = sources_of(record, request)
     plan = planned(request, workbench, sources)
@@ -129,14 +129,20 @@ def model_of(record: Record, settings: dict[str, Any]) -> type[GenerateRequest]:
     return PromptedRequest if settings["cn"] else GenerateRequest
 
 
-def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
-    """The record's settings as a request."""
+def common_fields(settings: dict[str, Any], workbench: Workbench) -> dict[str, Any]:
+    """The fields of every request."""
     installed = set(workbench.known_loras)
     fields: dict[str, Any] = {ours: settings[theirs] for theirs, ours in FIELDS.items() if theirs in settings}
     fields.setdefault("save_meta", False)
     # The reference passes over LoRA files that are not there.
     fields["loras"] = [[name, weight] for name, weight in settings["loras"] if name in installed]
     fields["advanced_params"] = {ours: settings[theirs] for theirs, ours in ADVANCED.items() if theirs in settings}
+    return fields
+
+
+def asked(record: Record, settings: dict[str, Any], workbench: Workbench) -> GenerateRequest:
+    """The record's settings as a request."""
+    fields = common_fields(settings, workbench)
     model = model_of(record, settings)
     if issubclass(model, UpscaleVaryRequest | RepaintRequest):
         fields["input_image"] = "taken in"
@@ -174,7 +180,14 @@ def silent() -> Job:
     return Job("replay", lambda event: None)
 
 
-def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Workbench) -> Iterator[float]:
+def errors(
+    record: Record,
+    plan: GenerationPlan,
+    sources: Sources,
+    workbench: Workbench,
+    made: Callable[[np.ndarray[Any, Any]], None] = lambda picture: None,
+) -> Iterator[float]:
+    """Of a generation, from its words to its pictures, each of which is handed to ``made``."""
     resources, job = workbench.resources, silent()
     with resources.store.prepared(plan.models) as prepared:
         expansions = expand_all(plan, prompt_expander(plan, resources), job)
@@ -201,6 +214,7 @@ def errors(record: Record, plan: GenerationPlan, sources: Sources, workbench: Wo
                 yield from trace_errors(record, steps)
                 yield from second_pass_errors(record, plan, call - 1)
                 picture = ground.finish(decoded(sampled, prepared, tiled=isinstance(plan.goal, Upscale)))
+                made(np.array(picture))
                 yield from picture_errors(record, np.array(picture), index)
 
 

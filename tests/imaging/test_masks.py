@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fooocus_engine.imaging.masks import black_and_white, grown, inverted, repaint_mask, softened
+from fooocus_engine.imaging.masks import black_and_white, grown, inverted, repaint_mask, softened, without_small_holes
 from tests.golden.records import OWN_RECORDS, Group
 
 RECORDS = Group(OWN_RECORDS / "G_image_ops.json")
@@ -85,3 +85,26 @@ def test_a_mask_of_another_size_is_brought_to_the_pictures_in_black_and_white():
 def test_only_black_and_white_are_left_of_any_mask():
     grey = Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 20, 3), np.uint8))
     assert set(np.unique(black_and_white(grey, (50, 70)))) == {0, 255}
+
+
+@pytest.mark.parametrize(("side", "filled"), [(1, True), (19, True), (20, False), (30, False)])
+def test_holes_of_less_than_400_pixels_are_filled(side, filled):
+    found = np.zeros((60, 80), bool)
+    found[5:55, 5:75] = True
+    found[10 : 10 + side, 10 : 10 + side] = False
+    whole = without_small_holes(found)
+    assert whole[12, 12] == whole[10, 10] == filled
+    assert not whole[0, 0] and not whole[59, 79]  # the background around is larger
+    assert (whole >= found).all()
+
+
+def test_diagonal_neighbours_are_one_hole():
+    found = np.ones((60, 60), bool)
+    found[10:25, 10:25] = found[25:40, 25:40] = False  # 225 pixels each, 450 together
+    assert np.array_equal(without_small_holes(found), found)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_what_is_all_one_stays_as_it_is(value):
+    found = np.full((30, 30), value)
+    assert np.array_equal(without_small_holes(found), found)

@@ -93,6 +93,28 @@ def test_sampling_counts_from_15_by_all_steps():
     assert (steps[10].image, steps[10].step, steps[10].total) == (1, 0, 10)
 
 
+def test_parts_of_different_length_share_the_percentage_by_their_steps():
+    listener = Listener()
+    job = listener.job()
+    job.stage(Phase.ENHANCING)
+    job.expect_parts([18, 30, 0])
+    reports = [(0, 0), (0, 9), (1, 0), (1, 15), (2, 0)]
+    for image, step in reports:
+        job.stage(Phase.LOADING_MODELS)  # a phase of a later part does not advance any more
+        job.step(image, step, 30)
+    steps = [event.percent for event in listener.events if isinstance(event, Step)]
+    assert steps == [int(15 + 85 * done / 49) for done in (0, 9, 18, 33, 48)]
+
+
+def test_tiles_of_a_part_do_not_run_ahead():
+    listener = Listener()
+    job = listener.job()
+    job.expect_parts([0, 30])
+    job.tile(3, 4, alone=True)
+    job.step(1, 0, 30)
+    assert listener.percents == [0, int(15 + 85 / 31)]
+
+
 def test_saving_and_the_next_image_are_counted_from_one():
     listener = Listener()
     run(listener.job(), images=2, steps=3)
@@ -121,13 +143,13 @@ def test_percent_never_falls_and_is_100_only_at_the_end(images, steps, expanded)
 
 def test_more_steps_than_expected_stay_below_100():
     percent = Percent()
-    percent.expect(images=1, steps=4)
+    percent.expect([4])
     assert percent.step(0, 400) == 99
 
 
 def test_nothing_to_sample_is_no_division_by_zero():
     percent = Percent()
-    percent.expect(images=0, steps=0)
+    percent.expect([])
     assert percent.step(0, 0) == 15
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fooocus_engine.errors import ModelUnavailable
+from fooocus_engine.models import vision_files
 from fooocus_engine.models.catalogue import (
     CHECKPOINTS,
     CLIP_TOKENIZER,
@@ -184,3 +185,33 @@ def test_an_embedding_outside_the_folder_is_not_found(catalogue, user):
     assert catalogue.find_embedding("../secret") is None
     assert catalogue.find_embedding("*") is None
     assert catalogue.find_embedding("x" * 10_000) is None
+
+
+def test_installed_files_are_told_with_their_place_known_ones_whatever_their_suffix(catalogue, user):
+    put(user, "inpaint/u2net.onnx", "inpaint/mine.pth", "inpaint/notes.md", "loras/sdxl_lcm_lora.safetensors")
+    found = catalogue.installed("inpaint")
+    assert [(file.name, file.shipped) for file in found] == [("mine.pth", False), ("u2net.onnx", False)]
+    assert [(file.kind, file.name, file.shipped) for file in catalogue.installed(LORAS)] == [
+        (LORAS, "sdxl_lcm_lora.safetensors", False),
+        (LORAS, "sdxl_lcm_lora.safetensors", True),
+    ]
+
+
+def test_a_missing_known_file_is_told_with_its_place_and_what_bakes_it(catalogue, user):
+    with pytest.raises(ModelUnavailable) as error:
+        catalogue.find("inpaint", "u2net.onnx")
+    assert str(error.value) == (
+        "model file 'u2net.onnx' is not installed in inpaint (put it there, or bake an image with 'mask:u2net')"
+    )
+    with pytest.raises(ModelUnavailable, match=r"'mine\.onnx' is not installed in inpaint$"):
+        catalogue.find("inpaint", "mine.onnx")
+
+
+def test_every_network_that_looks_at_pictures_is_known_with_its_source():
+    known = {(file.kind, file.name): file for file in known_files()}
+    wanted = [*vision_files.BACKGROUNDS.values(), *vision_files.SEGMENTERS.values()]
+    wanted += [getattr(vision_files, name) for name in ("WORDS", "CAPTIONER", "TAGGER", "TAGS", "CHECKER", "DETECTOR")]
+    assert len(wanted) == 16
+    for file in wanted:
+        assert known[file].needed_by
+    assert all(known[file].md5 for file in vision_files.BACKGROUNDS.values())

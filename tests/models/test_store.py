@@ -163,6 +163,15 @@ def test_a_patched_base_without_a_refiner_is_refined_by_itself_without_the_patch
         assert prepared.refiner is None
 
 
+def test_a_patched_base_that_makes_all_steps_has_no_refiner(store):
+    choice = ModelChoice(BASE.base, base_patches=(PATCH,), finishes_unpatched=False)
+    with store.prepared(choice) as prepared:
+        assert prepared.refiner is None
+        twin = prepared.base.unet
+    with store.prepared(ModelChoice(BASE.base, base_patches=(PATCH,))) as prepared:
+        assert prepared.base.unet is twin and prepared.refiner is not None
+
+
 def test_a_patch_stays_applied_beside_jobs_without_it(store):
     patched = ModelChoice(BASE.base, base_patches=(PATCH,))
     with store.prepared(patched) as prepared:

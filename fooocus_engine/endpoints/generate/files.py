@@ -60,7 +60,7 @@ class Files:
 
 
 def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> Files:
-    """The installed files that ``request`` means (models.md §3, §4).
+    """The installed files that ``request`` means (models.md §3, §4); suffixes may be left out, as in metadata.
 
     Raises:
         InvalidRequest: a file that the request names does not exist; lists near matches of every such name.
@@ -85,7 +85,7 @@ def choose_files(request: GenerateRequest, mode: Mode, catalogue: Catalogue) -> 
 
 
 def _choose_base(files: Files, request: GenerateRequest, catalogue: Catalogue) -> None:
-    preset, name = preset_named(request.preset), request.base_model_name
+    preset, name = preset_named(request.preset), catalogue.full_name(CHECKPOINTS, request.base_model_name)
     old_names = {*preset.previous_default_models, *presets()["default"].previous_default_models}
     if catalogue.has(CHECKPOINTS, name):
         files.base = name
@@ -126,6 +126,7 @@ def _optional(files: Files, request: GenerateRequest, catalogue: Catalogue, slot
     name = request.refiner_model_name if slot is _REFINER else request.advanced_params.vae_name
     if name == slot.empty:
         return None
+    name = catalogue.full_name(slot.kind, name, embedded=files.shipped)
     if catalogue.has(slot.kind, name, embedded=files.shipped):
         return name
     if slot.given_as in request.given:
@@ -141,8 +142,9 @@ def _choose_loras(files: Files, request: GenerateRequest, catalogue: Catalogue) 
     for index, lora in enumerate(request.loras):
         if not lora.in_use:
             continue
-        if catalogue.has(LORAS, lora.model_name, embedded=files.shipped):
-            chosen.append((lora.model_name, lora.weight))
+        name = catalogue.full_name(LORAS, lora.model_name, embedded=files.shipped)
+        if catalogue.has(LORAS, name, embedded=files.shipped):
+            chosen.append((name, lora.weight))
         elif "loras" in request.given:
             known = catalogue.names(LORAS, embedded=files.shipped)
             loc = ("body", "loras", index, "model_name")

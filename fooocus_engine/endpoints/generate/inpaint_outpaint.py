@@ -56,6 +56,11 @@ class RepaintRequest(PromptedRequest):
         """The additional prompt, then the prompt; only lines that are there."""
         return "\n".join(text for text in (self.inpaint_additional_prompt, self.prompt) if text)
 
+    @property
+    def finishes_unpatched(self) -> bool:
+        """Whether a patched base leaves its last steps to the plain one, where there is no refiner."""
+        return True
+
 
 class InpaintRequest(RepaintRequest):
     """``image-inpaint-outpaint``."""

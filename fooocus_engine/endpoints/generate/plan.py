@@ -134,5 +134,7 @@ class GenerationPlan:
     few_step_name: str | None
     """What status texts call the components of a few-step mode; ``None`` for the other modes."""
     previews: bool
+    screened: bool = False
+    """Whether pictures that the safety checker objects to are blacked out."""
     warnings: tuple[str, ...] = ()
     """Told in the reply: defaults that were left out, a model that stands in."""

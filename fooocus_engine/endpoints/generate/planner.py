@@ -11,6 +11,7 @@ from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files, require_steering
 from fooocus_engine.endpoints.generate.goals import canvas_size, goal_of, strength
 from fooocus_engine.endpoints.generate.image_prompts import Kind, PromptedRequest
+from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
 from fooocus_engine.endpoints.generate.plan import (
     ControlTask,
@@ -27,6 +28,7 @@ from fooocus_engine.endpoints.generate.plan import (
 from fooocus_engine.endpoints.generate.sizes import parse_size
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
+from fooocus_engine.models.vision_files import CHECKER
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
 from fooocus_engine.prompts.workload import PromptRequest, Words, assemble, task_seed
 from fooocus_engine.sampling.settings import FreeU, GuidanceSettings, SamplingSettings
@@ -52,6 +54,8 @@ def plan_generation(
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
     _refuse_missing_parts(request)
+    if request.advanced_params.black_out_nsfw:
+        catalogue.find(*CHECKER)
     goal, steering = _steered(request, goal_of(request, sources or Sources()), files)
     require_steering(steering, catalogue, shipped=files.shipped, inspected=isinstance(goal, InspectControls))
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
@@ -60,7 +64,8 @@ def plan_generation(
         files.warnings.append(f"style {EXPANSION_STYLE!r} added nothing: the prompt expander is not installed")
         images = tuple(_unexpanded(task) for task in images)
     advanced = request.advanced_params
-    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches)
+    unpatched_end = not isinstance(request, RepaintRequest) or request.finishes_unpatched
+    models = ModelChoice(files.base, files.refiner, files.vae, workload.loras, files.patches, unpatched_end)
     refined_from = _refined_from(request, mode, models)
     return GenerationPlan(
         goal=goal,
@@ -75,7 +80,8 @@ def plan_generation(
         output=_output(request, goal),
         recorded=_recorded(request, refined_from),
         few_step_name=mode.forced.name if mode.forced else None,
-        previews=not advanced.disable_preview,
+        previews=not (advanced.disable_preview or advanced.black_out_nsfw),
+        screened=advanced.black_out_nsfw,
         warnings=tuple(files.warnings),
     )
 
@@ -83,7 +89,6 @@ def plan_generation(
 def _refuse_missing_parts(request: GenerateRequest) -> None:
     """What would otherwise be dropped in silence (api.md, design rule 2)."""
     missing = {
-        "advanced_params.black_out_nsfw": request.advanced_params.black_out_nsfw,
         "deliver_webhook": request.deliver_webhook,
     }
     for name, wanted in missing.items():
@@ -133,7 +138,7 @@ def _results(images: tuple[ImageTask, ...], goal: Goal, steering: Steering) -> t
 
 def _refined_from(request: GenerateRequest, mode: Mode, models: ModelChoice) -> float:
     """The share of the steps after which the refiner takes over."""
-    if models.base_patches and models.refiner is None:
+    if models.base_patches and models.refiner is None and models.finishes_unpatched:
         return UNPATCHED_FROM
     return mode.forced.refiner_switch if mode.forced else request.refiner_switch
 

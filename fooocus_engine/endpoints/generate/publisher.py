@@ -56,7 +56,8 @@ class Publisher:
     def __init__(self, plan: GenerationPlan, resources: Resources, job: Job) -> None:
         self._plan, self._resources, self._wanted = plan, resources, Wanted(job)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="publish")
-        self._hashes = self._thread.submit(model_hashes, plan, resources, self._wanted.check)
+        # Hashed while the first picture is made; whoever needs a hash then finds it, or meets the error.
+        self._thread.submit(model_hashes, plan, resources, self._wanted.check)
         self._stored: list[Future[ImageResult]] = []
 
     def __enter__(self) -> Publisher:
@@ -69,15 +70,16 @@ class Publisher:
             self._wanted.dropped.set()
         self._thread.shutdown(cancel_futures=error is not None)
 
-    def add(self, picture: Rendered) -> None:
-        """Store ``picture``, the next of the job, and tell the job when that is done.
+    def add(self, picture: Rendered, plan: GenerationPlan | None = None) -> None:
+        """Store ``picture``, the next of the job, and tell the job when that is done; ``plan`` is what made it, by
+        default the job's.
 
         Raises:
             StorageFailed, ReplyTooLarge: earlier pictures could not be stored, or do not fit into the reply, so that
                 the rest need not be made.
         """
         self._check([earlier.result() for earlier in self._stored if earlier.done()])
-        self._stored.append(self._thread.submit(self._publish, len(self._stored), picture))
+        self._stored.append(self._thread.submit(self._publish, len(self._stored), picture, plan or self._plan))
 
     def results(self) -> list[ImageResult]:
         """What became of every picture, in order; waits for the last one.
@@ -93,13 +95,13 @@ class Publisher:
         if limit is not None and size > limit:
             raise ReplyTooLarge(size, limit)
 
-    def _publish(self, number: int, picture: Rendered) -> ImageResult:
+    def _publish(self, number: int, picture: Rendered, plan: GenerationPlan) -> ImageResult:
         self._wanted.check()
-        task, plan, text = picture.task, self._plan, None
+        task, text = picture.task, None
         if plan.output.metadata_scheme is not None:
-            hashes = self._hashes.result()
+            hashes = model_hashes(plan, self._resources, self._wanted.check)
             text = embedded_text(image_facts(plan, task, expansion=picture.expansion, hashes=hashes))
-        image = GeneratedImage(picture.image, task.seed, task.index, text)
+        image = GeneratedImage(picture.image, task.seed, task.index, text, picture.blacked_out)
         result = publish(image, plan.output, job=self._wanted, storage=self._resources.storage, software=WRITTEN_BY)
         self._wanted.job.image_ready(number, result.file_name, result.url)
         return result

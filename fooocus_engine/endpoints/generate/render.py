@@ -61,6 +61,8 @@ class Rendered:
     task: ImageTask
     expansion: str
     image: Image.Image
+    blacked_out: bool = False
+    """By the safety check."""
 
 
 @dataclass(frozen=True, eq=False)

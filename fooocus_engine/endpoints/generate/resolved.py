@@ -7,6 +7,7 @@ that it is not added twice.
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
@@ -20,12 +21,11 @@ def resolved_parameters(request: GenerateRequest, plan: GenerationPlan) -> dict[
     """Every field of ``request`` as JSON values, with what ``plan`` made of it. The seed has been drawn already."""
     models, guidance = plan.models, plan.guidance
     parameters = request.model_dump(mode="json")
-    installed = {name for name, _ in models.loras}
     parameters |= {
         "base_model_name": models.base,
         "refiner_model_name": models.refiner or NO_MODEL,
         "refiner_switch": plan.recorded.refiner_switch,
-        "loras": [lora.model_dump() for lora in request.loras if lora.in_use and lora.model_name in installed],
+        "loras": _loras(request, plan),
         "guidance_scale": guidance.cfg,
         "sharpness": guidance.sharpness,
         "style_selections": _styles(request, plan),
@@ -48,3 +48,11 @@ def _styles(request: GenerateRequest, plan: GenerationPlan) -> list[str]:
     """The styles without the expander's where it added nothing."""
     expanded = any(task.expand for task in plan.images)
     return [name for name in request.style_selections if expanded or name != EXPANSION_STYLE]
+
+
+def _loras(request: GenerateRequest, plan: GenerationPlan) -> list[dict[str, Any]]:
+    """The request's LoRAs that were applied, under the full names of their files."""
+    names = [name for name, _ in plan.models.loras]
+    full = {PurePosixPath(name).stem: name for name in reversed(names)} | {name: name for name in names}
+    asked = [lora for lora in request.loras if lora.in_use and lora.model_name in full]
+    return [lora.model_dump() | {"model_name": full[lora.model_name]} for lora in asked]

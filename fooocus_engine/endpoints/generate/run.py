@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -30,6 +30,7 @@ from fooocus_engine.endpoints.generate.publisher import Publisher
 from fooocus_engine.endpoints.generate.render import (
     Groundwork,
     Rendered,
+    Steered,
     beginning,
     encode_all,
     expand_all,
@@ -38,6 +39,7 @@ from fooocus_engine.endpoints.generate.render import (
 from fooocus_engine.endpoints.generate.repainting import inspected, region_of, repaint_groundwork, repaint_sources
 from fooocus_engine.endpoints.generate.reply_size import check_reply_size
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
+from fooocus_engine.endpoints.generate.screening import screened
 from fooocus_engine.endpoints.generate.seeds import with_seed
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.intake import take_in
@@ -71,14 +73,22 @@ def run_generation(
     check_reply_size(plan, resources.storage, job)
     generation = Generation(plan, sources, resources, job, timer)
     results = generate(generation)
+    warnings = [*plan.warnings, *generation.warnings]
+    return finished(endpoint, results, warnings, resolved_parameters(request, plan), timer)
+
+
+def finished(
+    endpoint: str, results: Sequence[ImageResult], warnings: Iterable[str], params: Mapping[str, Any], timer: Timer
+) -> dict[str, Any]:
+    """The reply of a job that has made its pictures."""
     return {
         "job_type": ENDPOINTS[endpoint].job_type,
         "job_stage": "SUCCESS",
         "job_progress": 100,
         "job_status": "Finished",
         "job_result": [result_fields(result) for result in results],
-        "warnings": [*plan.warnings, *generation.warnings],
-        "params": resolved_parameters(request, plan),
+        "warnings": list(warnings),
+        "params": dict(params),
         "timings": timer.milliseconds(),
     }
 
@@ -145,6 +155,7 @@ def generate(generation: Generation) -> list[ImageResult]:
     with Publisher(plan, resources, job) as publisher:
         with resources.gpu_turn(job):
             for number, picture in enumerate(make(generation)):
+                picture = screened(picture, plan, generation.warnings, resources, job)
                 job.save_image(number)
                 publisher.add(picture)
         return publisher.results()
@@ -158,17 +169,24 @@ def rendered(generation: Generation) -> Iterator[Rendered]:
     with resources.store.prepared(plan.models) as prepared:
         generation.warnings.extend(prepared.warnings)
         generation.timer.lap("load")
-        job.stage(Phase.PROCESSING_PROMPTS)
-        expansions = expand_all(plan, prompt_expander(plan, resources), job)
-        conditioner = text_conditioner(plan, prepared.base, resources)
-        steered = encode_all(plan, expansions, conditioner, job)
-        generation.warnings.extend(conditioner.warnings)
+        steered = worded(generation, prepared)
         ground = groundwork(generation, prepared)
         job.stage(Phase.MOVING_MODEL)
         job.expect(images=len(plan.images), steps=plan.sampling.steps)
         previews = resources.store.preview if plan.previews else None
         yield from render_all(plan, steered, prepared, ground, beginning(job, prepared, previews))
     generation.timer.lap("sample")
+
+
+def worded(generation: Generation, prepared: Prepared) -> list[Steered]:
+    """What the words of every picture say to the models."""
+    plan, resources, job = generation.plan, generation.resources, generation.job
+    job.stage(Phase.PROCESSING_PROMPTS)
+    expansions = expand_all(plan, prompt_expander(plan, resources), job)
+    conditioner = text_conditioner(plan, prepared.base, resources)
+    steered = encode_all(plan, expansions, conditioner, job)
+    generation.warnings.extend(conditioner.warnings)
+    return steered
 
 
 def enlargement(generation: Generation) -> Iterator[Rendered]:
@@ -246,14 +264,15 @@ class Timer:
 
     def __init__(self) -> None:
         self._started = self._last = time.perf_counter()
-        self._laps: dict[str, int] = {}
+        self._laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """The part called ``name`` has just ended."""
+        """A part called ``name`` has just ended; those of one name are summed."""
         now = time.perf_counter()
-        self._laps[f"{name}_ms"] = round((now - self._last) * 1000)
+        self._laps[name] = self._laps.get(name, 0.0) + now - self._last
         self._last = now
 
     def milliseconds(self) -> dict[str, int]:
         """Every part, and the whole as ``total_ms``."""
-        return {**self._laps, "total_ms": round((time.perf_counter() - self._started) * 1000)}
+        whole = {**self._laps, "total": time.perf_counter() - self._started}
+        return {f"{name}_ms": round(seconds * 1000) for name, seconds in whole.items()}

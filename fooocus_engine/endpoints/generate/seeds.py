@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 
-from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest
+from fooocus_engine.endpoints.generate.contract import MAX_SEED, Request
 
 
-def with_seed(request: GenerateRequest) -> GenerateRequest:
+def with_seed(request: Request) -> Request:
     """``request`` with a drawn seed in place of -1, from a source that no job can influence (prompt.md §4)."""
     if request.image_seed >= 0:
         return request

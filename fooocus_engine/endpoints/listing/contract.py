@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fooocus_engine.endpoints.wire_types import WireModel
+from fooocus_engine.endpoints.wire_types import Picture, WireModel
 
 
 class NoFields(WireModel):
@@ -14,3 +14,10 @@ class ModelsRequest(WireModel):
 
     details: bool = False
     """Answer every kind of file, and the presets, besides the two documented lists."""
+
+
+class MetadataRequest(WireModel):
+    """read-metadata."""
+
+    image: Picture
+    """Whose metadata is asked for."""

@@ -112,6 +112,14 @@ def test_a_named_file_must_exist(installed, fields, loc):
     assert [problem.loc for problem in refused.value.problems] == [loc]
 
 
+def test_files_may_be_named_without_their_suffix_as_metadata_does(installed):
+    named = plan(
+        installed, base_model_name="juggernautXL_v8Rundiffusion", refiner_model_name="refiner", loras=[["a", 0.5]]
+    )
+    assert (named.models.base, named.models.refiner) == (BASE, "refiner.safetensors")
+    assert named.models.loras == (("a.safetensors", 0.5),)
+
+
 OLD_BASE = "juggernautXL_version6Rundiffusion.safetensors"
 
 
@@ -166,6 +174,12 @@ def test_what_this_build_cannot_do_is_refused_by_name(installed, fields, name):
     with pytest.raises(ModelUnavailable, match=name) as refused:
         plan(installed, **fields)
     assert refused.value.status == 501
+
+
+def test_a_checked_picture_is_not_shown_before_the_check(tmp_path):
+    checker = "safety_checker/stable-diffusion-safety-checker.bin"
+    made = plan(with_files(tmp_path, (*FILES, checker)), advanced_params={"black_out_nsfw": True})
+    assert made.screened and not made.previews
 
 
 def test_a_disabled_lora_is_not_looked_for(installed):

@@ -66,7 +66,7 @@ def resources(store: object, folder: Path, storage: object = None) -> Any:
 
 
 def picture(made: Any) -> Any:
-    return SimpleNamespace(task=made.images[0], expansion="", image=Image.new("RGB", (8, 8)))
+    return SimpleNamespace(task=made.images[0], expansion="", image=Image.new("RGB", (8, 8)), blacked_out=False)
 
 
 @pytest.fixture
