@@ -13,7 +13,7 @@ from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
 from fooocus_engine.endpoints.s3_config import client_bucket
-from fooocus_engine.endpoints.table import served_endpoint
+from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.errors import EngineError, GpuOutOfMemory, InvalidRequest, ModelUnavailable
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import Catalogue
@@ -52,7 +52,7 @@ class Engine:
             JobCanceled: the job was given up.
         """
         endpoint, fields, ignored = canonical(given)
-        row = served_endpoint(endpoint)
+        row = ENDPOINTS[endpoint]
         if ignored:
             logger.info("job %s: fields ignored: %s", job.id, ", ".join(sorted(ignored)))
         logger.info("job %s: %s", job.id, row.name)

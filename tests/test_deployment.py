@@ -17,7 +17,7 @@ from builder.baking.choice import FEATURES, SETS, presets_of
 from fooocus_engine.endpoints.dialects import canonical
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.presets import preset_named, presets
-from fooocus_engine.endpoints.table import served_endpoint
+from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.models.catalogue import known_files
 from fooocus_engine.prompts.styles import SHIPPED, load_styles
 from fooocus_engine.settings import Settings, settings_from_environment
@@ -227,8 +227,7 @@ def test_a_preset_of_the_hub_is_served_by_the_default_bake():
 def test_a_test_of_the_hub_is_a_good_request(row):
     endpoint, fields, ignored = canonical(row["input"])
     assert ignored == ()
-    model = served_endpoint(endpoint).request
-    assert model is not None
+    model = ENDPOINTS[endpoint].request
     if issubclass(model, GenerateRequest):
         styles = load_styles((SHIPPED,)).legal_names()
         validate_generation(fields, model, default_preset=preset_named("default"), styles=styles, limits=Settings())

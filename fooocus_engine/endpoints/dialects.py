@@ -1,13 +1,12 @@
-"""Old and foreign spellings of endpoints, fields and values → the canonical ones, before validation. No torch.
+"""Old and foreign spellings of endpoints and fields → the canonical ones, before validation. No torch.
 
 Takes a handler input or a request body as the client wrote it and leaves it untouched; gives the endpoint's name, the
-fields in the newest dialect and the names of fields that no one reads. Decodes lists and objects written as text. Does
-not validate: text that cannot be decoded stays text, and the contract names the field.
+fields in the newest dialect and the names of fields that no one reads; tells places of problems in the client's words.
+Does not validate. Values are the business of ``spellings.py``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints import numbered_prompts
-from fooocus_engine.endpoints.enhance import form as numbered_controls
+from fooocus_engine.endpoints.enhance import form
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.problems import relocated
+from fooocus_engine.endpoints.spellings import decoded, todays
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
 from fooocus_engine.endpoints.wire_types import is_no_picture
 from fooocus_engine.errors import InvalidRequest, Location, Problem, UnknownName
@@ -48,26 +48,6 @@ FIELD_ALIASES: Mapping[str, str] = MappingProxyType(
 ADVANCED_ALIASES: Mapping[str, str] = MappingProxyType(
     {"inpaint_mask_upload_checkbox": "inpaint_advanced_masking_checkbox"}
 )
-VALUE_ALIASES: Mapping[tuple[str, str], str | None] = MappingProxyType(
-    {
-        ("meta_scheme", "a111"): "a1111",
-        ("preset", "initial"): "default",
-        ("refiner_model_name", ""): "None",
-        ("base_model_name", "None"): None,
-        ("sampler_name", "default_sampler"): None,
-        ("scheduler_name", "default_scheduler"): None,
-        ("image_type", "Photograph"): "Photo",
-        ("image_type", "Art/Anime"): "Anime",
-    }
-)
-"""(canonical field, old value) → today's value; ``None`` = as if the field were not given."""
-EMPTY_IS_A_VALUE = frozenset(
-    {
-        "prompt", "negative_prompt", "style_selections", "save_name", "webhook_url",
-        "enhance_prompt", "enhance_negative_prompt", "enhance_mask_dino_prompt",
-    }
-)  # fmt: skip
-"""Any other field is not given when it is an empty string, as in forms (api.md §2.1)."""
 
 REPAINTING = ("input_mask", "inpaint_additional_prompt", "outpaint_")
 OUTPAINT_SIDES = ("left", "right", "top", "bottom")
@@ -106,7 +86,7 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
     model = ENDPOINTS[endpoint].request
     numbered = numbered_prompts.is_numbered(endpoint, given)
     listed = numbered_prompts.as_list(given) if numbered else given
-    listed = numbered_controls.as_list(listed) if numbered_controls.in_form(listed, model) else listed
+    listed = form.as_list(listed) if form.in_form(listed, model) else listed
     fields, ignored = _modern(listed, FIELD_ALIASES, model)
     if numbered and given.get(numbered_prompts.LIST) is not None:
         ignored.append(numbered_prompts.LIST)
@@ -125,20 +105,21 @@ def query_fields(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, 
     return _modern(given, FIELD_ALIASES, model)[0]
 
 
-def spoken(loc: Location, given: Mapping[str, Any]) -> Location:
-    """The place of a problem in the words of the client who sent ``given``: an old field name where one was used."""
-    old = {today: name for name, today in FIELD_ALIASES.items() if name in given and given.get(today) is None}
-    return tuple(old.get(str(part), part) if depth == 1 else part for depth, part in enumerate(loc))
+def places(given: Mapping[str, Any], endpoint: str | None = None) -> dict[Location, Location]:
+    """Canonical places → where the client who sent the fields ``given``, to ``endpoint`` if to any, wrote the same."""
+    old = [(name, today) for name, today in FIELD_ALIASES.items() if name in given and given.get(today) is None]
+    found: dict[Location, Location] = {("body", today): ("body", name) for name, today in old}
+    if endpoint is not None and numbered_prompts.is_numbered(endpoint, given):
+        found |= numbered_prompts.PLACES
+    if endpoint is not None and form.in_form(given, ENDPOINTS[endpoint].request):
+        found |= form.PLACES
+    return found
 
 
 def as_written(endpoint: str, given: object, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """``problems`` with the canonical fields of a handler input, at the places where its client wrote them."""
     written = {**given, **_params(given)} if isinstance(given, Mapping) else {}
-    if numbered_prompts.is_numbered(endpoint, written):
-        return numbered_prompts.with_numbers(problems)
-    if numbered_controls.in_form(written, ENDPOINTS[endpoint].request):
-        return relocated(problems, numbered_controls.FORM_PLACES)
-    return problems
+    return relocated(problems, places(written, endpoint))
 
 
 def endpoint_named(name: str) -> str:
@@ -182,25 +163,25 @@ def _endpoint(name: object, *, has_prompt: bool) -> str:
 
 
 def _params(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    nested = _decoded(given.get("params") or {})
+    nested = decoded(given.get("params") or {})
     if not isinstance(nested, Mapping):
         raise InvalidRequest([Problem("dict_type", ("body", "params"), "must be an object", nested)])
     return nested
 
 
 def _modern(
-    given: Mapping[str, Any], aliases: Mapping[str, str], model: type[BaseModel] | None
+    given: Mapping[str, Any], aliases: Mapping[str, str], model: type[BaseModel]
 ) -> tuple[dict[str, Any], list[str]]:
     """What is given, under today's names and values, and the names that ``model`` does not know.
 
     Where both spellings of a field are given, the old one is ignored.
     """
-    values = {name: _today(aliases.get(name, name), value) for name, value in given.items()}
+    values = {name: todays(aliases.get(name, name), value) for name, value in given.items()}
     fields: dict[str, Any] = {}
     ignored: list[str] = []
     for name, value in values.items():
         today = aliases.get(name, name)
-        known = model is None or today in model.model_fields
+        known = today in model.model_fields
         if not known or (today != name and values.get(today) is not None):
             ignored.append(name)
         elif value is not None:
@@ -230,89 +211,3 @@ def _is_positive(value: Any) -> bool:
         return float(value) > 0
     except (TypeError, ValueError):
         return False
-
-
-def _today(name: str, value: Any) -> Any:
-    """Today's spelling of a value, lists and objects decoded; ``None`` if the field counts as not given."""
-    if isinstance(value, str):
-        if (name, value) in VALUE_ALIASES and name != "image_type":
-            return VALUE_ALIASES[name, value]
-        if not value and name not in EMPTY_IS_A_VALUE:
-            return None
-    match name:
-        case "style_selections" | "outpaint_selections":
-            return _names(value)
-        case "loras":
-            return _entries(value, empty_is_a_value="model_name")
-        case "image_prompts":
-            return _entries(value)
-        case "advanced_params":
-            return _decoded(value)
-        case "image_type":
-            return _types(value)
-        case "enhance_ctrlnets":
-            return _controls(value)
-        case _:
-            return value
-
-
-def _decoded(value: Any) -> Any:
-    """JSON text as what it says; anything else, unreadable text included, as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):  # the latter: thousands of nested brackets
-        return value
-
-
-def _names(value: Any) -> Any:
-    """A list of names from a list, a comma list or a JSON list, items trimmed, empty ones dropped."""
-    if isinstance(value, str):
-        if not value.lstrip().startswith("["):
-            return [name.strip() for name in value.split(",") if name.strip()]
-        value = _decoded(value)
-    if not isinstance(value, list | tuple):
-        return value
-    names: list[Any] = []
-    for item in value:
-        inner = _names(item) if isinstance(item, str) else item
-        names.extend(inner if isinstance(item, str) and isinstance(inner, list) else [inner])
-    return names
-
-
-def _types(value: Any) -> Any:
-    """A list of types from a list or a comma list, each in today's spelling."""
-    names = _names(value)
-    if not isinstance(names, list):
-        return names
-    return [VALUE_ALIASES.get(("image_type", name), name) if isinstance(name, str) else name for name in names]
-
-
-def _controls(value: Any) -> Any:
-    """A list of controls from a list or a JSON list; of each what is given."""
-    value = _decoded(value)
-    return [_control(_decoded(item)) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _control(entry: Any) -> Any:
-    if not isinstance(entry, Mapping):
-        return entry
-    today = {name: _today(name, value) for name, value in entry.items()}
-    return {name: value for name, value in today.items() if value is not None}
-
-
-def _entries(value: Any, empty_is_a_value: str = "") -> Any:
-    """A list of objects from a list, a JSON list, or JSON objects one by one; what they leave empty is left out."""
-    value = _decoded(value)
-    if isinstance(value, Mapping):
-        value = [value]
-    if not isinstance(value, list | tuple):
-        return value
-    return [_entry(_decoded(item), empty_is_a_value) for item in value]
-
-
-def _entry(entry: Any, empty_is_a_value: str) -> Any:
-    if not isinstance(entry, Mapping):
-        return entry
-    return {name: value for name, value in entry.items() if name == empty_is_a_value or value not in (None, "")}

@@ -6,17 +6,22 @@ list back under the names that the client wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from fooocus_engine.errors import Location, Problem
+from fooocus_engine.errors import Location
 
 IMAGE_PROMPT = "image-prompt"
 LIST = "image_prompts"
 PARTS = ("cn_img", "cn_stop", "cn_weight", "cn_type")
 NUMBERS = range(1, 5)
 NAMES = frozenset(f"{part}{number}" for part in PARTS for number in NUMBERS)
+PLACES: Mapping[Location, Location] = MappingProxyType(
+    {("body", LIST, number - 1, part): ("body", f"{part}{number}") for part in PARTS for number in NUMBERS}
+    | {("body", LIST): ("body", "cn_img1")}
+)
+"""Where a problem is in the list → where the client wrote it."""
 
 
 def is_numbered(endpoint: str, given: Mapping[str, Any]) -> bool:
@@ -29,18 +34,3 @@ def as_list(given: Mapping[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in given.items() if name not in NAMES}
     entries = [{part: given[f"{part}{number}"] for part in PARTS if f"{part}{number}" in given} for number in NUMBERS]
     return rest | {LIST: entries}
-
-
-def with_numbers(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """``problems`` of such a list, at the fields that the client wrote."""
-    return tuple(replace(problem, loc=_written(problem.loc)) for problem in problems)
-
-
-def _written(loc: Location) -> Location:
-    match loc:
-        case ("body", "image_prompts", int(place), str(part)):
-            return "body", f"{part}{place + 1}"
-        case ("body", "image_prompts"):
-            return "body", "cn_img1"
-        case _:
-            return loc

@@ -34,10 +34,11 @@ def validated(model: type[Model], fields: Mapping[str, Any], context: Any = None
 
 def relocated(problems: Iterable[Problem], places: Mapping[Location, Location]) -> tuple[Problem, ...]:
     """``problems`` told where the client can find them: a place in ``places``, or below one of them, is exchanged."""
-    return tuple(replace(problem, loc=_moved(problem.loc, places)) for problem in problems)
+    return tuple(replace(problem, loc=moved(problem.loc, places)) for problem in problems)
 
 
-def _moved(loc: Location, places: Mapping[Location, Location]) -> Location:
+def moved(loc: Location, places: Mapping[Location, Location]) -> Location:
+    """The same for one place."""
     for length in range(len(loc), 0, -1):
         if loc[:length] in places:
             return (*places[loc[:length]], *loc[length:])

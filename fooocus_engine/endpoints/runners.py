@@ -30,7 +30,7 @@ Runner = Callable[[Mapping[str, Any], Resources, Job], Any]
 
 def _generation(name: str) -> Runner:
     model = ENDPOINTS[name].request
-    if model is None or not issubclass(model, GenerateRequest):
+    if not issubclass(model, GenerateRequest):
         raise TypeError(f"{name} is no generation")
     return partial(run_generation, name, model)
 

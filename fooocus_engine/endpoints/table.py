@@ -1,7 +1,7 @@
 """The endpoints: name, request model, job type and HTTP routes of each (api.md §1.1). No torch.
 
-One row per handler name; an endpoint without a request model is known but has no engine part here and answers 501.
-Old spellings of names and paths are the business of ``dialects.py``; run functions hang on the same names elsewhere.
+One row per handler name. Old spellings of names and paths are the business of ``dialects.py``; run functions hang on
+the same names elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from fooocus_engine.endpoints.generate.inpaint_outpaint import ImagePromptReques
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.listing.contract import MetadataRequest, ModelsRequest, NoFields
 from fooocus_engine.endpoints.mask.contract import MaskRequest
-from fooocus_engine.errors import ModelUnavailable, UnknownName
 
 
 class Body(StrEnum):
@@ -47,8 +46,7 @@ class Endpoint:
     """One row of the table. ``name`` is what ``input.endpoint`` says and the key of the run function."""
 
     name: str
-    request: type[BaseModel] | None
-    """``None``: the endpoint is part of the contract, this build has no engine part for it."""
+    request: type[BaseModel]
     routes: tuple[Route, ...]
     job_type: str | None = None
     """``None``: answered inline, without a job."""
@@ -121,18 +119,3 @@ SHIM_ONLY: Mapping[str, ShimOnly] = MappingProxyType(
         "stop": ShimOnly(("/v1/generation/stop",), "the platform's cancel/{job_id}"),
     }
 )
-
-
-def served_endpoint(name: str) -> Endpoint:
-    """The row of a canonical endpoint name.
-
-    Raises:
-        UnknownName: there is no such endpoint.
-        ModelUnavailable: it is known, but this build has no engine part for it.
-    """
-    if name not in ENDPOINTS:
-        raise UnknownName("endpoint", name, ENDPOINTS, ("body", "endpoint"))
-    row = ENDPOINTS[name]
-    if row.request is None:
-        raise ModelUnavailable(f"endpoint {name!r} has no engine part in this build")
-    return row

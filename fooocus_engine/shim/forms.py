@@ -30,6 +30,8 @@ class Given:
     fields: dict[str, Any]
     echo: Any = None
     """The body as it is repeated in a refusal; ``None`` for forms."""
+    endpoint: str | None = None
+    """Which one was asked, by its name in the table."""
 
 
 NOTHING = Given({})

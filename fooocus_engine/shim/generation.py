@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fooocus_engine.endpoints.table import Endpoint, Route, served_endpoint
+from fooocus_engine.endpoints.table import Endpoint, Route
 from fooocus_engine.errors import QueueFull
 from fooocus_engine.jobs.record import FinishReason
 from fooocus_engine.output.encode import MEDIA_TYPES
@@ -61,8 +61,7 @@ class Wish:
 
 async def generate(door: Door, request: Request, row: Endpoint, route: Route) -> Response:
     """The answer to a generation request."""
-    served_endpoint(row.name)
-    given = await given_body(request, route.body, form_shape(row))
+    given = replace(await given_body(request, route.body, form_shape(row)), endpoint=row.name)
     request.state.given = given
     wanted, meant = door.understanding.generation(row, route, given.fields)
     extension = raw_format(

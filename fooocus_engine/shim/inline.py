@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from fooocus_engine.endpoints.listing.contract import ModelsRequest
-from fooocus_engine.endpoints.table import Body, Endpoint, Route, served_endpoint
+from fooocus_engine.endpoints.table import Body, Endpoint, Route
 from fooocus_engine.errors import BackendFailed
 from fooocus_engine.shim import replies
 from fooocus_engine.shim.accept import prefers_text
@@ -27,11 +28,10 @@ BARE_ANSWERS: Mapping[str, str] = MappingProxyType({"generate-mask": "mask"})
 
 async def answer(door: Door, request: Request, row: Endpoint, route: Route) -> Response:
     """The answer to a question that is no job."""
-    served_endpoint(row.name)
     if row.name in OWN_ANSWERS:
         return await OWN_ANSWERS[row.name](door, request, row)
     given = await given_body(request, route.body, form_shape(row)) if route.body is not Body.NONE else NOTHING
-    request.state.given = given
+    request.state.given = given = replace(given, endpoint=row.name)
     wanted, meant = door.understanding.tool(row, given.fields, whole_query(request))
     found = await door.listing.ask(question(row, wanted))
     response = as_json(_bare(row.name, found))

@@ -27,8 +27,6 @@ ANY_BYTES: Json = {"application/octet-stream": {"schema": {"type": "string", "fo
 
 def described(row: Endpoint, route: Route, preset: str) -> Json:
     """The description of an endpoint's route, as ``add_api_route`` takes it."""
-    if row.request is None:
-        return _description(row.name, ANSWERS_OF_ALL | {501: _answer("No engine part in this build", replies.Detail)})
     if row.job_type is not None:
         return _description(row.name, _GENERATION, query=AcceptQuestion, body=_body(row.request, route.body, preset))
     answers = ANSWERS_OF_ALL | _WORKER_FAILS | {200: _INLINE.get(row.name, _answer("The answer", Any))}

@@ -5,7 +5,7 @@ Takes raw fields; gives validated models or every problem at once, in the words 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_origin
@@ -13,10 +13,10 @@ from typing import Annotated, Any, TypeVar, get_origin
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from fooocus_engine.endpoints.dialects import FIELD_ALIASES, Canonical, canonical_fields, query_fields, spoken
+from fooocus_engine.endpoints.dialects import FIELD_ALIASES, Canonical, canonical_fields, places, query_fields
 from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate_generation
 from fooocus_engine.endpoints.generate.presets import Preset
-from fooocus_engine.endpoints.problems import validated
+from fooocus_engine.endpoints.problems import relocated, validated
 from fooocus_engine.endpoints.table import Endpoint, Route
 from fooocus_engine.endpoints.wire_types import WireModel
 from fooocus_engine.errors import InvalidRequest, Problem
@@ -71,7 +71,7 @@ def asked(model: type[Asked], request: Request) -> Asked:
     try:
         return validated(model, query_fields(given, model))
     except InvalidRequest as error:
-        raise InvalidRequest([_in_query(_spoken(problem, given)) for problem in error.problems]) from None
+        raise InvalidRequest(_in_query(relocated(error.problems, places(given)))) from None
 
 
 def whole_query(request: Request) -> dict[str, str]:
@@ -82,7 +82,7 @@ def whole_query(request: Request) -> dict[str, str]:
 
 def form_shape(row: Endpoint) -> Shape:
     """What the fields of an endpoint are in a form. Pictures are what a request never repeats in its dump."""
-    fields = row.request.model_fields if row.request is not None else {}
+    fields = row.request.model_fields
     lists = {name for name, field in fields.items() if get_origin(field.annotation) in (tuple, list)}
     pictures = {name for name, field in fields.items() if field.exclude and name not in lists}
     old = {name for name, today in FIELD_ALIASES.items() if today in lists}
@@ -107,7 +107,7 @@ class Understanding:
         missing = [name for name in NEEDED_BY.get(route.path, ()) if name not in meant.fields]
         problems = [Problem("missing", ("body", name), "is required") for name in missing]
         model = row.request
-        assert model is not None and issubclass(model, GenerateRequest)
+        assert issubclass(model, GenerateRequest)
         try:
             request = validate_generation(
                 meant.fields, model, default_preset=self.preset, styles=self.styles, limits=self.limits
@@ -115,7 +115,7 @@ class Understanding:
         except InvalidRequest as error:
             problems += error.problems
         if problems:
-            raise InvalidRequest([_spoken(problem, given) for problem in problems])
+            raise InvalidRequest(relocated(problems, places(given, row.name)))
         return request, meant
 
     def tool(self, row: Endpoint, given: Mapping[str, Any], query: Mapping[str, Any]) -> tuple[BaseModel, Canonical]:
@@ -124,23 +124,16 @@ class Understanding:
         Raises:
             InvalidRequest: with every problem, each where it came from.
         """
-        assert row.request is not None
         meant = canonical_fields(row.name, given)
         beside = {n: v for n, v in query_fields(query, row.request).items() if n not in meant.fields}
         try:
             return validated(row.request, beside | meant.fields), meant
         except InvalidRequest as error:
-            problems = [
-                _in_query(_spoken(p, query)) if beside.keys() & {*p.loc[1:2]} else _spoken(p, given)
-                for p in error.problems
-            ]
-            raise InvalidRequest(problems) from None
+            in_query = [problem for problem in error.problems if beside.keys() & {*problem.loc[1:2]}]
+            in_body = [problem for problem in error.problems if problem not in in_query]
+            told = _in_query(relocated(in_query, places(query))), relocated(in_body, places(given, row.name))
+            raise InvalidRequest([*told[0], *told[1]]) from None
 
 
-def _spoken(problem: Problem, given: Mapping[str, Any]) -> Problem:
-    """A problem with its place in the field names of the client who sent ``given``."""
-    return replace(problem, loc=spoken(problem.loc, given))
-
-
-def _in_query(problem: Problem) -> Problem:
-    return replace(problem, loc=("query", *problem.loc[1:]))
+def _in_query(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(replace(problem, loc=("query", *problem.loc[1:])) for problem in problems)

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.responses import PlainTextResponse, Response
 
-from fooocus_engine.endpoints.dialects import spoken
+from fooocus_engine.endpoints.dialects import places
+from fooocus_engine.endpoints.problems import moved
 from fooocus_engine.errors import EngineError, InvalidRequest, QueueFull, shortened
 from fooocus_engine.shim import replies
 from fooocus_engine.shim.follower import DoorCloses
@@ -47,8 +48,9 @@ def error_response(error: EngineError, given: Given = NOTHING) -> Response:
 def failure_response(failure: Failure, given: Given) -> Response:
     """The answer to a question that a worker refused, each place in the field names of the client."""
     if failure.status == HTTPStatus.UNPROCESSABLE_ENTITY and isinstance(failure.detail, list):
+        written = places(given.fields, given.endpoint)
         problems = [
-            {**problem, "loc": spoken(tuple(problem.get("loc", ())), given.fields)}
+            {**problem, "loc": moved(tuple(problem.get("loc", ())), written)}
             for problem in failure.detail
             if isinstance(problem, Mapping)
         ]

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fooocus_engine.engine import Engine
-from fooocus_engine.errors import EngineError, InvalidRequest, JobCanceled, ModelUnavailable, StorageFailed
+from fooocus_engine.errors import EngineError, InvalidRequest, JobCanceled, StorageFailed
 from fooocus_engine.jobs.events import Event, Finished, ImageReady, Stage, Step
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.output.encode import read_metadata
@@ -121,11 +121,6 @@ def test_what_cannot_be_used_is_refused_before_a_model_is_loaded(tmp_path, field
 def test_near_matches_of_a_model_are_told(engine):
     with pytest.raises(InvalidRequest, match=r"near matches: starter_sdxl\.safetensors"):
         ask(engine, base_model_name="starter_sdxk.safetensors")
-
-
-def test_an_endpoint_of_a_later_build_says_so(engine):
-    with pytest.raises(ModelUnavailable, match="image-prompt"):
-        engine.run({"endpoint": "image-prompt"}, Job("job", silent))
 
 
 def test_a_run_without_finite_numbers_is_an_error_that_names_the_combination(engine):

@@ -50,9 +50,9 @@ def test_problems_are_told_at_the_numbered_fields(given):
 
 def test_problems_of_a_list_stay_where_they_are():
     problems = (Problem("missing", ("body", "image_prompts", 0, "cn_img"), "is required"),)
-    assert as_written("image-prompt", PLAIN | {"image_prompts": [{}]}, problems) is problems
-    assert as_written("text-to-image-with-ip", PLAIN | {"cn_img1": "x"}, problems) is problems
-    assert as_written("image-prompt", "no object", problems) is problems
+    assert as_written("image-prompt", PLAIN | {"image_prompts": [{}]}, problems) == problems
+    assert as_written("text-to-image-with-ip", PLAIN | {"cn_img1": "x"}, problems) == problems
+    assert as_written("image-prompt", "no object", problems) == problems
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,9 @@
 """The table of endpoints against api.md §1.1."""
 
-import pytest
 
-from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY, Body, served_endpoint
-from fooocus_engine.errors import ModelUnavailable, UnknownName, reply_fields
+from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY, Body
 
-SERVED = {
+NAMES = {
     "text-to-image",
     "text-to-image-with-ip",
     "image-upscale-vary",
@@ -31,23 +29,9 @@ JOB_TYPES = {
 }
 
 
-def test_served_endpoints_have_a_request_model():
-    assert {name for name, row in ENDPOINTS.items() if row.request is not None} == SERVED
-    assert all(served_endpoint(name) is ENDPOINTS[name] for name in SERVED)
-
-
-@pytest.mark.parametrize("name", sorted(set(ENDPOINTS) - SERVED))
-def test_an_endpoint_without_an_engine_part_answers_501_and_names_itself(name):
-    with pytest.raises(ModelUnavailable) as caught:
-        served_endpoint(name)
-    fields = reply_fields(caught.value)
-    assert (fields["status"], fields["type"]) == (501, "model_unavailable")
-    assert name in fields["detail"]
-
-
-def test_an_unknown_name_is_refused():
-    with pytest.raises(UnknownName):
-        served_endpoint("no-such-thing")
+def test_the_endpoints_are_those_of_the_documents():
+    assert set(ENDPOINTS) == NAMES
+    assert all(row.name == name for name, row in ENDPOINTS.items())
 
 
 def test_only_generations_are_jobs():

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from fooocus_engine.endpoints.table import ENDPOINTS
 from tests.shim.pictures import base64_of, file_name, media_of, picture
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = json.loads(Path(__file__).with_name("examples.json").read_text())
@@ -25,8 +24,6 @@ REFUSED: list[dict[str, Any]] = json.loads(Path(__file__).with_name("refused.jso
 """Requests that must be refused, and the place that is named; those ``by_worker`` only by one that opens pictures."""
 RESULT = ["base64", "url", "seed", "finish_reason"]
 JOB = ["job_id", "job_type", "job_stage", "job_progress", "job_status", "job_step_preview", "job_result"]
-NO_ENGINE = {route.path: row.name for row in ENDPOINTS.values() if row.request is None for route in row.routes}
-"""Paths that answer 501 for now, and the endpoint that they name."""
 
 
 @dataclass
@@ -99,10 +96,6 @@ class Replay:
 def check(reply: httpx.Response, example: Mapping[str, Any]) -> None:
     """Hold an answer against what an example expects of it."""
     expected = example["expect"]
-    if example["path"] in NO_ENGINE:
-        assert reply.status_code == 501
-        assert f"{NO_ENGINE[example['path']]!r} has no engine part" in reply.json()["detail"]
-        return
     assert reply.status_code == expected["status"], reply.text
     _SHAPES[expected["shape"]](reply, expected)
     if "equals" in expected:
@@ -113,9 +106,6 @@ def check(reply: httpx.Response, example: Mapping[str, Any]) -> None:
 
 def check_refused(reply: httpx.Response, example: Mapping[str, Any]) -> None:
     """Hold the answer to a request that must be refused against what is documented."""
-    if example["path"] in NO_ENGINE:
-        assert reply.status_code == 501
-        return
     assert reply.status_code == 422, reply.text
     assert [problem["loc"] for problem in reply.json()["detail"]] == [example["loc"]]
 

@@ -14,7 +14,7 @@ from fooocus_engine.endpoints.generate.contract import GenerateRequest, validate
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.seeds import with_seed
 from fooocus_engine.endpoints.problems import validated
-from fooocus_engine.endpoints.table import served_endpoint
+from fooocus_engine.endpoints.table import ENDPOINTS
 from fooocus_engine.errors import EngineError, reply_fields
 from fooocus_engine.output.encode import Embedded, encode, media_type
 from fooocus_engine.output.publish import data_url
@@ -33,9 +33,8 @@ def worker(job_id: str, given: dict[str, Any]) -> dict[str, Any]:
     """What a handler returns for a job: its output, or an object with ``error``."""
     try:
         name, fields, _ = canonical(given)
-        row = served_endpoint(name)
+        row = ENDPOINTS[name]
         model = row.request
-        assert model is not None
         if row.job_type is None:
             validated(model, fields)
             return dict(ANSWERS[name])

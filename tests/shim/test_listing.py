@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from tests.shim.live import live
-from tests.shim.replay import NO_ENGINE
 from tests.shim.stub_worker import MODELS
 
 ALL, REFRESH = "/v1/engines/all-models", "/v1/engines/refresh-models"
@@ -117,12 +116,4 @@ def test_who_waits_for_an_answer_is_let_go_when_the_server_ends(door, asking):
 
 def test_styles_ask_nobody(door):
     assert len(door.get("/v1/engines/styles").json()) == 279
-    assert door.stub.calls == []
-
-
-@pytest.mark.parametrize("path", sorted(NO_ENGINE))
-def test_an_endpoint_without_an_engine_part_names_itself(door, path):
-    reply = door.post(path, {})
-    assert reply.status_code == 501
-    assert repr(NO_ENGINE[path]) in reply.json()["detail"]
     assert door.stub.calls == []

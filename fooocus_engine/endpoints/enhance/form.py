@@ -19,7 +19,7 @@ FIELDS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {f"{name}_{number + 1}": (number, name) for name in EnhanceControl.model_fields for number in range(MOST_CONTROLS)}
 )
 """Field of a form → which control it belongs to, and its name there."""
-FORM_PLACES: Mapping[Location, Location] = MappingProxyType(
+PLACES: Mapping[Location, Location] = MappingProxyType(
     {("body", CONTROLS, number, name): ("body", spelt) for spelt, (number, name) in FIELDS.items()}
 )
 """Where a problem is in the list → where it is in the form."""
@@ -27,9 +27,9 @@ DEFAULTS: Mapping[str, str] = MappingProxyType({"enhance_mask_dino_prompt": ""})
 """What a control says without a word in a form, where that differs from JSON."""
 
 
-def in_form(given: Mapping[str, Any], model: type[BaseModel] | None) -> bool:
+def in_form(given: Mapping[str, Any], model: type[BaseModel]) -> bool:
     """Whether ``given`` spells its controls one by one: the list is not there, and ``model`` takes it."""
-    takes = model is not None and CONTROLS in model.model_fields
+    takes = CONTROLS in model.model_fields
     return takes and given.get(CONTROLS) in (None, "") and any(name in FIELDS for name in given)
 
 

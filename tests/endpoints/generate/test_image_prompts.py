@@ -53,7 +53,7 @@ def installed(tmp_path_factory) -> Catalogue:
 
 def asked(endpoint: str = "image-prompt", **fields: Any) -> PromptedRequest:
     model = ENDPOINTS[endpoint].request
-    assert model is not None and issubclass(model, PromptedRequest)
+    assert issubclass(model, PromptedRequest)
     given = {"endpoint": endpoint, "image_seed": 5, "style_selections": [], **fields}
     preset = preset_named("default")
     return validate_generation(canonical(given).fields, model, default_preset=preset, styles=STYLES, limits=Settings())
