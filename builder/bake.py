@@ -19,11 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from builder.baking.asking import Patience
-from builder.baking.choice import FEATURES, SETS, chosen, presets_of
+from builder.baking.choice import SETS, chosen, presets_of
 from builder.baking.errors import BadChoice, BakeFailed, NoSpace
 from builder.baking.lock import read_lock
 from builder.baking.work import Bake
 from fooocus_engine.models.catalogue import known_files
+from fooocus_engine.models.features import FEATURES
 
 INTERRUPTED = 130
 ON, OFF = ("on", "true", "1", "yes"), ("", "off", "false", "0", "no")

@@ -72,7 +72,8 @@ WITH_SDK = {"worker/sdk.py"}
 WITH_BOTO = {"output/storage/boto_client.py", "output/storage/guarded_sender.py"}
 CHOOSES_WHEN_ASKED = PACKAGE / "output" / "storage" / "__init__.py"  # may import inside a function
 FREE_IN_MODELS = {
-    "models/__init__.py", "models/catalogue.py", "models/places.py", "models/prefetch.py", "models/vision_files.py",
+    "models/__init__.py", "models/catalogue.py", "models/features.py", "models/places.py", "models/prefetch.py",
+    "models/vision_files.py",
 }  # fmt: skip
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}

@@ -13,33 +13,10 @@ from types import MappingProxyType
 
 from builder.baking.errors import BadChoice
 from fooocus_engine.models.catalogue import CHECKPOINTS, EXPANSION, KINDS, KnownFile, is_plain_name
+from fooocus_engine.models.features import ALWAYS, FEATURES, PRESET
 
-ALWAYS = "every generation"
 STARTER = "starter"
 """The preset of the shipped model: needs no file."""
-FEATURES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "preview": ("preview",),
-        "speed": ("performance:Extreme Speed", "performance:Lightning", "performance:Hyper-SD"),
-        "upscale": ("upscale",),
-        "inpaint": ("inpaint", "inpaint:v2.6"),
-        "inpaint-old": ("inpaint", "inpaint:v1", "inpaint:v2.5"),
-        "control": ("control:PyraCanny", "control:CPDS"),
-        "image-prompt": ("control:ImagePrompt",),
-        "face-swap": ("control:FaceSwap",),
-        "describe": ("describe:Photo", "describe:Anime"),
-        "expansion": ("style:Fooocus V2",),
-        "mask": (
-            "mask:u2net", "mask:u2netp", "mask:u2net_human_seg", "mask:u2net_cloth_seg", "mask:silueta",
-            "mask:isnet-general-use", "mask:isnet-anime",
-        ),
-        "mask-sam": ("mask:sam",),
-        "nsfw": ("black_out_nsfw",),
-        "sd15-refiner": ("refiner:sd15",),
-        "reference-words": ("reference words",),
-    }
-)  # fmt: skip
-"""Feature of a bake → the catalogue's ``needed_by`` words."""
 SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "none": (),
@@ -67,7 +44,7 @@ class Choice:
 
 def presets_of(known: Iterable[KnownFile]) -> tuple[str, ...]:
     """Every preset that a bake can be made for."""
-    marked = (tag.removeprefix("preset:") for file in known for tag in file.needed_by if tag.startswith("preset:"))
+    marked = (tag.removeprefix(PRESET) for file in known for tag in file.needed_by if tag.startswith(PRESET))
     return tuple(dict.fromkeys((STARTER, *marked)))
 
 
@@ -85,7 +62,7 @@ def chosen(
     all_presets = presets_of(known)
     presets = all_presets if list(presets) == ["all"] else presets
     _all_known("preset", presets, all_presets)
-    tags = {f"preset:{name}" for name in presets} | set(_tags(features))
+    tags = {f"{PRESET}{name}" for name in presets} | set(_tags(features))
     if set(presets) - {STARTER}:
         tags.add(ALWAYS)
     named = {text for text in files if "=" not in text}

@@ -7,7 +7,7 @@ nothing, and loads no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fooocus_engine.errors import ModelUnavailable, shortened
+from fooocus_engine.models.features import bake_of
 
 CHECKPOINTS = "checkpoints"
 LORAS = "loras"
@@ -118,14 +119,17 @@ class Catalogue:
         return list(dict.fromkeys([*self._own(kind, embedded), *(self._shipped() if kind == CHECKPOINTS else ())]))
 
     def installed(self, kind: str) -> list[InstalledFile]:
-        """Every file of ``kind``, the user's first, then the shipped ones; those with a known file's suffix too."""
+        """Every file of ``kind``, the user's first, each name once, then the shipped ones; those with a known file's
+        suffix too.
+        """
         suffixes = {*LISTED_SUFFIXES, *(PurePosixPath(row.name).suffix for row in known_files() if row.kind == kind)}
+        own: dict[str, Path] = {}
+        for name, path in self._own_files(kind, self._roots(kind, embedded=False), suffixes):
+            own.setdefault(name, path)
+        shipped = _files_of(self.embedded_dir / kind, suffixes)
         return [
-            InstalledFile(
-                kind, path.relative_to(root / kind).as_posix(), path.stat().st_size, root == self.embedded_dir
-            )
-            for root in (self.models_dir, self.embedded_dir)
-            for path in files_below(root / kind, suffixes)
+            *(InstalledFile(kind, name, path.stat().st_size, shipped=False) for name, path in own.items()),
+            *(InstalledFile(kind, name, path.stat().st_size, shipped=True) for name, path in shipped),
         ]
 
     def find(self, kind: str, name: str, *, embedded: bool = False) -> Path:
@@ -208,13 +212,18 @@ class Catalogue:
 
     def _own(self, kind: str, embedded: bool = False) -> list[str]:
         """Names in the folders that serve ``kind``, and in the repositories."""
-        names = [name for root in self._roots(kind, embedded) for name in _listed(root / kind)]
+        return [name for name, _ in self._own_files(kind, self._roots(kind, embedded), LISTED_SUFFIXES)]
+
+    def _own_files(self, kind: str, roots: Iterable[Path], suffixes: Collection[str]) -> Iterator[tuple[str, Path]]:
+        """Name and place of each file of ``kind`` below ``roots``, then in the repositories; a name may come again."""
+        for root in roots:
+            yield from _files_of(root / kind, suffixes)
         if kind == CHECKPOINTS:
-            names += [name for root in self.repositories for name in _listed(root) if "/" not in name]
-        return names
+            for root in self.repositories:
+                yield from ((name, path) for name, path in _files_of(root, suffixes) if "/" not in name)
 
     def _shipped(self) -> list[str]:
-        return _listed(self.embedded_dir / CHECKPOINTS)
+        return [name for name, _ in _files_of(self.embedded_dir / CHECKPOINTS, LISTED_SUFFIXES)]
 
     def _roots(self, kind: str, embedded: bool) -> tuple[Path, ...]:
         """Where ``kind`` is looked for, shipped checkpoints apart: they come after all others."""
@@ -230,7 +239,8 @@ def known_files() -> tuple[KnownFile, ...]:
 def not_installed(kind: str, name: str) -> ModelUnavailable:
     """What is raised for a missing file: names it, the folder it was looked for in, and what bakes it if known."""
     known = next((row for row in known_files() if (row.kind, row.name) == (kind, name)), None)
-    hint = f"put it there, or bake an image with {known.needed_by[0]!r}" if known and known.needed_by else ""
+    baked_with = bake_of(known.needed_by) if known else None
+    hint = f"put it there, or bake an image with {baked_with}" if baked_with else ""
     return ModelUnavailable(f"model file {shortened(name)!r} is not installed in {kind}", hint=hint)
 
 
@@ -255,8 +265,9 @@ def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
     yield from (path for path in entries if path.suffix.lower() in suffixes and path.is_file())
 
 
-def _listed(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in files_below(folder, LISTED_SUFFIXES)]
+def _files_of(folder: Path, suffixes: Collection[str]) -> Iterator[tuple[str, Path]]:
+    """Name below ``folder`` and place of each file."""
+    return ((path.relative_to(folder).as_posix(), path) for path in files_below(folder, suffixes))
 
 
 def _data() -> dict[str, Any]:

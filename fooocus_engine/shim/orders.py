@@ -51,12 +51,13 @@ class Order:
 
 def order(row: Endpoint, request: GenerateRequest, *, spread: int = 1, waits: bool) -> Order:
     """``request`` to ``row`` as a job of at most ``spread`` parts, all with one seed."""
-    if min(spread, request.image_number) > 1:
+    spread = min(spread, request.image_number) if request.divisible else 1
+    if spread > 1:
         request = with_seed(request)
     fields = _whole(request)
     steps = request.advanced_params.overwrite_step
     steps = steps if steps > 0 else MODES[request.performance_selection].steps
-    execution_s = max(LEAST_EXECUTION_S, round(steps * SLOWEST_STEP_S * request.image_number))
+    execution_s = max(LEAST_EXECUTION_S, round(steps * SLOWEST_STEP_S * request.runs))
     sent = {"endpoint": row.name, **_without_defaults(fields, request.given)}
     return Order(
         job_type=str(row.job_type),
@@ -92,9 +93,8 @@ def _without_defaults(fields: Mapping[str, Any], given: frozenset[str]) -> dict[
     return sent
 
 
-def _spread(sent: dict[str, Any], request: GenerateRequest, most: int) -> list[dict[str, Any]]:
-    """``sent`` for each part: pictures of the same numbers as those of one job (api.md §6.9)."""
-    parts = min(most, request.image_number)
+def _spread(sent: dict[str, Any], request: GenerateRequest, parts: int) -> list[dict[str, Any]]:
+    """``sent`` for each of ``parts``: pictures of the same numbers as those of one job (api.md §6.9)."""
     if parts == 1:
         return [sent]
     first, total = request.image_index_offset, request.image_total or request.image_number

@@ -2,11 +2,12 @@
 
 import pytest
 
-from builder.baking.choice import ALWAYS, FEATURES, SETS, STARTER, chosen, path_of, presets_of
+from builder.baking.choice import SETS, STARTER, chosen, path_of, presets_of
 from builder.baking.errors import BadChoice
 from fooocus_engine.endpoints.generate.performance import MODES
 from fooocus_engine.endpoints.generate.presets import NO_MODEL, presets
 from fooocus_engine.models.catalogue import CHECKPOINTS, EXPANSION, LORAS, VAES, known_files
+from fooocus_engine.models.features import ALWAYS, FEATURES
 from fooocus_engine.types import MODEL_VAE
 
 KNOWN = known_files()

@@ -1,6 +1,5 @@
 """The table of endpoints against api.md §1.1."""
 
-
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY, Body
 
 NAMES = {

@@ -201,7 +201,7 @@ def test_a_missing_known_file_is_told_with_its_place_and_what_bakes_it(catalogue
     with pytest.raises(ModelUnavailable) as error:
         catalogue.find("inpaint", "u2net.onnx")
     assert str(error.value) == (
-        "model file 'u2net.onnx' is not installed in inpaint (put it there, or bake an image with 'mask:u2net')"
+        "model file 'u2net.onnx' is not installed in inpaint (put it there, or bake an image with feature 'mask')"
     )
     with pytest.raises(ModelUnavailable, match=r"'mine\.onnx' is not installed in inpaint$"):
         catalogue.find("inpaint", "mine.onnx")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, LORAS, VAES
+from fooocus_engine.models.catalogue import CHECKPOINTS, CLIP_TOKENIZER, INPAINT, LORAS, VAES
 from fooocus_engine.models.places import installed
 from fooocus_engine.settings import Settings
 
@@ -76,6 +76,22 @@ def test_the_top_of_a_published_model_is_a_folder_of_checkpoints(settings, volum
     assert not catalogue.has(CHECKPOINTS, "unet/part.safetensors")
     assert own(catalogue, VAES) == []
     assert not catalogue.default_checkpoint("model.safetensors", ()).shipped
+
+
+def test_installed_files_are_those_of_every_place_each_name_once(settings, baked, volume):
+    put(baked, "checkpoints/a.safetensors", "inpaint/u2net.onnx")
+    snapshot = cached(volume, "org--name", "model.safetensors", "unet/part.safetensors")
+    put(volume, "models/checkpoints/a.safetensors", "models/checkpoints/c.ckpt", "models/inpaint/u2netp.onnx")
+    (volume / "models/checkpoints/a.safetensors").write_bytes(b"another of that name")
+    catalogue = installed(settings)
+    found = [file for file in catalogue.installed(CHECKPOINTS) if not file.shipped]
+    assert [(file.name, file.bytes) for file in found] == [
+        ("a.safetensors", len(b"baked")),
+        ("c.ckpt", len(b"volume")),
+        ("model.safetensors", (snapshot / "model.safetensors").stat().st_size),
+    ]
+    assert [file.name for file in catalogue.installed(INPAINT)] == ["u2net.onnx", "u2netp.onnx"]
+    assert [file.name for file in catalogue.installed(CHECKPOINTS) if file.shipped] == ["starter_sdxl.safetensors"]
 
 
 def test_a_folder_is_the_first_that_is_there(settings, baked, volume):

@@ -184,4 +184,4 @@ def canonical_values(example: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What an example says of the request that the worker gets, without the server's own default."""
     for name, value in example["expect"].get("canonical", {}).items():
         if value != "@default":
-            yield name, value
+            yield name, [value] if name == "image_type" else value

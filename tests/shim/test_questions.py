@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import pytest
 from pydantic import Field
 
+from fooocus_engine.endpoints.dialects import canonical
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.table import ENDPOINTS, Endpoint
-from fooocus_engine.endpoints.wire_types import WireModel
 from fooocus_engine.errors import InvalidRequest
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.openapi import described
@@ -28,21 +28,14 @@ class WithPicture(GenerateRequest):
     image_prompts: Annotated[tuple[dict[str, Any], ...], UNHEARD] = ()
 
 
-class Looked(WireModel):
-    """A tool's question."""
-
-    image: Annotated[str, UNHEARD]
-    image_type: Annotated[str, Field(pattern="Photo|Anime")] = "Photo"
-
-
 UPSCALE = Endpoint(
     "image-upscale-vary", WithPicture, ENDPOINTS["image-upscale-vary"].routes, "Image Upscale or Variation"
 )
-DESCRIBE = Endpoint("describe-image", Looked, ENDPOINTS["describe-image"].routes)
+DESCRIBE, ENHANCE = ENDPOINTS["describe-image"], ENDPOINTS["image-enhance"]
 FORM, JSON = UPSCALE.routes
 STYLES = ("Fooocus V2", "Fooocus Enhance", "Fooocus Sharp", "SAI Anime")
 UNDERSTANDING = Understanding(preset_named("default"), STYLES, Settings())
-PROMPTS = [{"cn_img": "cGljdHVyZQ==", "cn_stop": 0.5, "cn_weight": None, "cn_type": "CPDS"}]
+PROMPTS = [{"cn_img": "cGljdHVyZQ==", "cn_stop": 0.5, "cn_type": "CPDS"}]
 
 
 def understood(route=JSON, **given):
@@ -110,16 +103,19 @@ def test_a_tool_takes_fields_from_query_and_body_and_names_where_a_problem_is():
     def asked(given, query):
         return UNDERSTANDING.tool(DESCRIBE, given, query)[0].image_type
 
-    assert asked({"image": "a"}, {"type": "Anime"}) == "Anime"
-    assert asked({"image": "a", "image_type": "Photo"}, {"type": "Anime"}) == "Photo"
+    assert asked({"image": "a"}, {"type": "Anime"}) == ("Anime",)
+    assert asked({"image": "a", "image_type": "Photo"}, {"type": "Anime"}) == ("Photo",)
     with pytest.raises(InvalidRequest) as refused:
         asked({}, {"image_type": "Sketch"})
     assert {problem.loc for problem in refused.value.problems} == {("body", "image"), ("query", "image_type")}
+    with pytest.raises(InvalidRequest) as refused:
+        asked({"image": "a"}, {"type": "Sketch"})
+    assert [problem.loc for problem in refused.value.problems] == [("query", "type")]
 
 
 def test_the_picture_of_a_tools_question_is_sent_to_the_worker():
     asked, _ = UNDERSTANDING.tool(DESCRIBE, {"image": "aW1hZ2U="}, {"type": "Anime"})
-    assert question(DESCRIBE, asked) == {"endpoint": "describe-image", "image": "aW1hZ2U=", "image_type": "Anime"}
+    assert question(DESCRIBE, asked) == {"endpoint": "describe-image", "image": "aW1hZ2U=", "image_type": ["Anime"]}
 
 
 def test_forms_are_described_with_files_and_json_text():
@@ -129,3 +125,43 @@ def test_forms_are_described_with_files_and_json_text():
     assert form["properties"]["advanced_params"] == {"type": "string", "description": "JSON"}
     assert form["required"] == ["input_image"]
     assert set(contents) == {"multipart/form-data", "application/x-www-form-urlencoded", "application/json"}
+
+
+def enhancement(**given):
+    route = ENHANCE.routes[0]
+    return UNDERSTANDING.generation(ENHANCE, route, {"enhance_input_image": "aW1hZ2U=", **given})[0]
+
+
+def test_an_enhancement_is_one_job_which_is_given_time_for_each_of_its_parts():
+    controls = [{"enhance_enabled": True}, {"enhance_enabled": True}, {"enhance_enabled": True}]
+    asked = enhancement(enhance_ctrlnets=controls, image_number=4, advanced_params={"overwrite_step": 200})
+    placed = order(ENHANCE, asked, spread=3, waits=True)
+    assert len(placed.parts) == 1
+    assert placed.policy == {"executionTimeout": 1000 * 4 * 200}
+
+
+def test_the_inpaint_engine_of_a_control_is_left_to_the_worker_unless_it_is_named():
+    given = [{"enhance_enabled": True}, {"enhance_enabled": True, "enhance_inpaint_engine": "v1"}]
+    (sent,) = order(ENHANCE, enhancement(enhance_ctrlnets=given), waits=True).parts
+    controls = canonical(sent).fields["enhance_ctrlnets"]
+    assert [control.get("enhance_inpaint_engine") for control in controls] == [None, "v1"]
+
+
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"enhance_enabled_2": "true", "enhance_mask_model_2": "x"}, ("body", "enhance_mask_model_2")),
+        ({"enhance_ctrlnets": [{"enhance_mask_model": "x"}]}, ("body", "enhance_ctrlnets", 0, "enhance_mask_model")),
+    ],
+)
+def test_a_problem_of_a_control_is_told_where_the_client_wrote_it(given, place):
+    with pytest.raises(InvalidRequest) as refused:
+        enhancement(**given)
+    assert [problem.loc for problem in refused.value.problems] == [place]
+
+
+def test_a_problem_of_a_numbered_picture_is_told_at_its_own_field():
+    row = ENDPOINTS["image-prompt"]
+    with pytest.raises(InvalidRequest) as refused:
+        UNDERSTANDING.generation(row, row.routes[0], {"cn_img2": "aW1hZ2U=", "cn_weight2": "9"})
+    assert [problem.loc for problem in refused.value.problems] == [("body", "cn_weight2")]

@@ -22,7 +22,12 @@ def _each_once(types: tuple[Any, ...]) -> tuple[ImageType, ...]:
     return tuple(kind for kind in ImageType if kind in types)
 
 
-Type = Annotated[ImageType, BeforeValidator(OneOf("image type", tuple(ImageType), any_case=True))]
+TYPE = OneOf("image type", tuple(ImageType), any_case=True)
+
+
+def _named(value: Any) -> Any:
+    """The types of a list. A wrong one is a problem of the field, whose position a comma list need not tell."""
+    return [TYPE(item) for item in json_list(value)]
 
 
 class DescribeRequest(WireModel):
@@ -30,8 +35,8 @@ class DescribeRequest(WireModel):
 
     image: Picture
     image_type: Annotated[
-        tuple[Type, ...],
-        BeforeValidator(json_list),
+        tuple[ImageType, ...],
+        BeforeValidator(_named),
         Field(min_length=1, max_length=MAX_ENTRIES),
         AfterValidator(_each_once),
     ] = (ImageType.PHOTO,)

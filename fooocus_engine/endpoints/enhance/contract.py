@@ -110,6 +110,16 @@ class EnhanceRequest(GenerateRequest):
         tuple[Control, ...], BeforeValidator(json_list), Field(max_length=MOST_CONTROLS, validate_default=True)
     ] = ()
 
+    @property
+    def divisible(self) -> bool:
+        """Not: a part goes on from the picture of the one before."""
+        return False
+
+    @property
+    def runs(self) -> int:
+        """Those of the parts."""
+        return sum(control.enhance_enabled for control in self.enhance_ctrlnets) + (self.enhance_uov_method != OFF)
+
     @field_validator("enhance_ctrlnets")
     @classmethod
     def _does_something(cls, controls: tuple[EnhanceControl, ...], info: ValidationInfo) -> Any:

@@ -92,6 +92,16 @@ class GenerateRequest(WireModel):
         """The words of the picture: here the prompt."""
         return self.prompt
 
+    @property
+    def divisible(self) -> bool:
+        """Whether several jobs may share its pictures."""
+        return True
+
+    @property
+    def runs(self) -> int:
+        """How often a sampler goes through its steps, at most."""
+        return self.image_number
+
     def contradictions(self) -> Iterator[Problem]:
         """What is wrong with fields together that are right one by one."""
         yield from ()
