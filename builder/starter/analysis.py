@@ -26,6 +26,7 @@ ACROSS = 72  # pixels along the longer side of the enlarged mask whose contour i
 SPECK = 5  # pixels; what is narrower in the enlarged mask, such as a star of the night that touches it, is left out
 SECOND_TONE = 25.0  # Lab; two tones of an object farther apart than this make a pattern
 LEAST_PATTERN = 0.1  # share of the second tone in a pattern
+COLOURFUL = 100.0  # Lab chroma at which a tone counts twice its area
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,28 @@ def _described(region: Mask, regions: Sequence[Mask], lab: Floats, background: B
 
 
 def _tones(region: Mask, lab: Floats) -> tuple[Floats, ...]:
-    """The colours of an object in Lab, ``[3]`` each: one, or the two of a pattern, that of the larger area first."""
+    """The colours of an object in Lab, ``[3]`` each: one, or the two of a pattern, that which names it first.
+
+    That is the tone of the larger area; of two that are about equal, the more colourful. Soft edges mix the tones of
+    a pattern, so each is read in the half of its pixels that differs most from the other.
+    """
     inner = _inner(region)
     if 3 * np.count_nonzero(inner) < np.count_nonzero(region):
         inner = region
     colours = lab[inner]
     centres = _two_means(colours)
     nearer = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
-    if nearer.mean() > 0.5:
-        nearer = ~nearer
-    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or nearer.mean() < LEAST_PATTERN:
+    smaller = min(nearer.mean(), 1 - nearer.mean())
+    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or smaller < LEAST_PATTERN:
         return (np.median(colours, 0),)
     second = np.zeros(region.shape, bool)
-    second[inner] = nearer
+    second[inner] = nearer if nearer.mean() <= 0.5 else ~nearer
     if 4 * np.count_nonzero(second & _inner(inner)) < np.count_nonzero(second):
-        return (np.median(colours[~nearer], 0),)  # a soft rim, no pattern
-    return np.median(colours[~nearer], 0), np.median(colours[nearer], 0)
+        return (np.median(colours[~second[inner]], 0),)  # a soft rim, no pattern
+    along = (colours - centres.mean(0)) @ (centres[1] - centres[0])
+    tones = [np.median(colours[part & (abs(along) >= np.median(abs(along[part])))], 0) for part in (~nearer, nearer)]
+    weights = [part.mean() * (1 + np.hypot(*tone[1:]) / COLOURFUL) for part, tone in zip((~nearer, nearer), tones)]
+    return tuple(tones if weights[0] >= weights[1] else tones[::-1])
 
 
 def _inner(region: Mask) -> Mask:
