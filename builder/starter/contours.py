@@ -13,16 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from builder.starter.figures import distances, profile
+from builder.starter.figures import distances, profile, tolerance
 
 Bytes = NDArray[np.uint8]
 Contour = NDArray[Any]
 """Corners as OpenCV has them, ``[n, 1, 2]``, column before row."""
 
-FARTHEST = 0.09  # from the nearest figure, in radii of the disc of equal area
 CLEAR = 0.8  # distance from the nearest figure by that from the second one, at most
 LEAST_FILLED = 0.05  # share of the mask; nothing smaller has a name
 SMALLEST_HOLE = 0.1  # share of the area inside the outer contour; less is a flaw or a dot
+HOLE = 2.5  # the hole of a ring is smaller, so that waves of its edge weigh more
 OFF_CENTRE = 0.2  # distance of the middles of a ring and its hole, share of the ring's radius, at most
 
 
@@ -48,7 +48,7 @@ def _figure(contour: Contour, mask: Bytes) -> str | None:
     """The figure that the inside of ``contour`` is."""
     off = distances(profile(_inside(contour, mask)))
     nearest, second = sorted(off, key=off.__getitem__)[:2]
-    return nearest if off[nearest] <= min(FARTHEST, CLEAR * off[second]) else None
+    return nearest if off[nearest] <= min(tolerance(nearest), CLEAR * off[second]) else None
 
 
 def _is_ring(outer: Contour, hole: Contour, mask: Bytes) -> bool:
@@ -56,7 +56,7 @@ def _is_ring(outer: Contour, hole: Contour, mask: Bytes) -> bool:
     (x, y), radius = cv2.minEnclosingCircle(outer)
     (hole_x, hole_y), _ = cv2.minEnclosingCircle(hole)
     centred = math.hypot(x - hole_x, y - hole_y) < OFF_CENTRE * radius
-    return centred and distances(profile(_inside(hole, mask)))["circle"] <= 2 * FARTHEST
+    return centred and distances(profile(_inside(hole, mask)))["circle"] <= HOLE * tolerance("circle")
 
 
 def _inside(contour: Contour, mask: Bytes) -> Bytes:

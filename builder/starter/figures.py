@@ -22,6 +22,8 @@ Bytes = NDArray[np.uint8]
 DIRECTIONS = 72  # of a profile
 TURNS = (-2, -1, 0, 1, 2)  # directions that a figure may be turned by
 ACROSS = 128  # pixels that an ideal figure is drawn in, three quarters of them its own
+STRAY = 0.055  # of a profile, radii of the disc of equal area
+SLANT = 0.28  # of the profile's own deviation
 BLURS = (0.0, 0.04, 0.08)  # deviation, share of the width
 
 
@@ -34,6 +36,12 @@ def profile(mask: Bytes) -> Floats:
     rays = cv2.warpPolar(255 * mask, (steps, DIRECTIONS), centre, farthest, cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS)
     lengths = rays.sum(1) / 255
     return np.asarray(lengths / math.sqrt(np.square(lengths).mean()), np.float32)
+
+
+def tolerance(name: str) -> float:
+    """How far a profile may be from the figure's: the more by which that one's edges are aslant of a disc's."""
+    sharp = _profiles()[list(_OUTLINES).index(name), len(TURNS) // 2]
+    return STRAY + SLANT * float(sharp.std())
 
 
 def distances(measured: Floats) -> dict[str, float]:
@@ -71,11 +79,13 @@ def _regular(corners: int, inner: float = 1.0, turn: float = 0.0) -> Floats:
 
 
 def _heart() -> Floats:
-    """Two half discs on the upper sides of a square that stands on its corner."""
-    arc = np.linspace(-math.pi * 0.75, math.pi * 0.25, 30)
-    right = np.stack([0.5 + math.sqrt(0.5) * np.cos(arc), -0.5 + math.sqrt(0.5) * np.sin(arc)], 1)
-    left = (right * (-1, 1))[::-1]
-    return np.asarray(np.concatenate([right, [(0.0, 1.0)], left]) * 0.8, np.float32)
+    """Two discs beside each other that just overlap, and the tangents from their outer sides to a tip below."""
+    x, y, radius, tip = 0.5, -0.35, 0.52, 0.9
+    first = -math.acos(-x / radius)  # where the discs meet above
+    last = math.atan2(y - tip, x) + math.pi - math.acos(radius / math.hypot(x, tip - y))
+    arc = np.linspace(first, last, 30)
+    right = np.stack([x + radius * np.cos(arc), y + radius * np.sin(arc)], 1)
+    return np.asarray(np.concatenate([right, [(0.0, tip)], right[::-1] * (-1, 1)]), np.float32)
 
 
 def _cross(arm: float) -> Floats:
