@@ -6,6 +6,7 @@ sees a caption and knows nothing of how pictures are made; what it cannot name, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,18 +80,20 @@ def _tones(region: Mask, lab: Floats) -> tuple[Floats, ...]:
         inner = region
     colours = lab[inner]
     centres = _two_means(colours)
-    nearer = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
-    smaller = min(nearer.mean(), 1 - nearer.mean())
-    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or smaller < LEAST_PATTERN:
+    along = (colours - centres.mean(0)) @ (centres[1] - centres[0])
+    main, marks = sorted((along <= 0, along > 0), key=np.count_nonzero, reverse=True)
+    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or marks.mean() < LEAST_PATTERN:
         return (np.median(colours, 0),)
     second = np.zeros(region.shape, bool)
-    second[inner] = nearer if nearer.mean() <= 0.5 else ~nearer
+    second[inner] = marks
     if 4 * np.count_nonzero(second & _inner(inner)) < np.count_nonzero(second):
-        return (np.median(colours[~second[inner]], 0),)  # a soft rim, no pattern
-    along = (colours - centres.mean(0)) @ (centres[1] - centres[0])
-    tones = [np.median(colours[part & (abs(along) >= np.median(abs(along[part])))], 0) for part in (~nearer, nearer)]
-    weights = [part.mean() * (1 + np.hypot(*tone[1:]) / COLOURFUL) for part, tone in zip((~nearer, nearer), tones)]
-    return tuple(tones if weights[0] >= weights[1] else tones[::-1])
+        return (np.median(colours[main], 0),)  # a soft rim, no pattern
+    first, other = (np.median(colours[part & (abs(along) >= np.median(abs(along[part])))], 0) for part in (main, marks))
+    return (first, other) if main.mean() * _liveliness(first) >= marks.mean() * _liveliness(other) else (other, first)
+
+
+def _liveliness(tone: Floats) -> float:
+    return 1 + math.hypot(tone[1], tone[2]) / COLOURFUL
 
 
 def _inner(region: Mask) -> Mask:
