@@ -1,4 +1,4 @@
-"""The analyser against pictures whose truth is known: scenes crisp and distorted, and pictures that show wrong things."""
+"""The analyser against pictures whose truth is known: drawn scenes, distorted or not, and things of no such shape."""
 
 from __future__ import annotations
 
