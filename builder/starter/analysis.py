@@ -107,12 +107,15 @@ def _two_means(colours: Floats) -> Floats:
     along = off @ axis
     low, high = np.percentile(along, (10, 90))
     centres = np.stack([colours[along <= low].mean(0), colours[along >= high].mean(0)])
+    total = colours.sum(0)
     for _ in range(6):
-        second = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
-        if second.all() or not second.any():
+        second = ((colours - centres.mean(0)) @ (centres[1] - centres[0]) > 0).astype(np.float32)
+        number = float(second.sum())
+        if number in (0, len(colours)):
             break
-        centres = np.stack([colours[~second].mean(0), colours[second].mean(0)])
-    return centres
+        near_second = second @ colours
+        centres = np.stack([(total - near_second) / (len(colours) - number), near_second / number])
+    return np.asarray(centres, np.float32)
 
 
 def _cover(region: Mask, tones: Sequence[Floats], lab: Floats, background: Background) -> Floats:
@@ -121,12 +124,17 @@ def _cover(region: Mask, tones: Sequence[Floats], lab: Floats, background: Backg
     behind = background.lab[near]
     off = lab[near] - behind
     ways = [tone - behind for tone in tones]
-    shares = [(off * way).sum(1) / np.maximum(np.square(way).sum(1), CONTRAST**2) for way in ways]
+    shares = [_dot(off, way) / np.maximum(_dot(way, way), CONTRAST**2) for way in ways]
     cover = np.zeros(region.shape, np.float32)
     cover[near] = np.clip(np.max(shares, 0), 0, 1)
     if len(tones) > 1:
         cover[_inner(region) | (region & (background.distance <= CONTRAST))] = 1
     return cover
+
+
+def _dot(left: Floats, right: Floats) -> Floats:
+    """Row by row."""
+    return np.asarray(np.einsum("ij,ij->i", left, right), np.float32)
 
 
 def _enlarged(cover: Floats, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
