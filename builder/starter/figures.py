@@ -97,7 +97,7 @@ def _cross(arm: float) -> Floats:
 _OUTLINES = {
     "circle": _regular(90),
     "square": _regular(4, turn=45),
-    "diamond": _regular(4) * np.float32((0.8, 1)),
+    "diamond": _regular(4) * np.array((0.8, 1), np.float32),
     "triangle": _regular(3),
     "star": _regular(5, 0.4),
     "cross": _cross(1 / 3),

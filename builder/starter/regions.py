@@ -44,20 +44,20 @@ def regions_of(lab: Floats, distance: Floats) -> list[Mask]:
 
 def _is_object(part: Mask, distance: Floats, smallest: float) -> bool:
     """Whether ``part`` is large, clear and thick enough."""
-    clear = part & (distance > CONTRAST)
-    if np.count_nonzero(part) < smallest or not clear.any() or np.median(distance[clear]) <= FAINT:
+    clear = distance[part & (distance > CONTRAST)]
+    if np.count_nonzero(part) < smallest or not len(clear) or float(np.median(clear)) <= FAINT:
         return False
     left, top, width, height = cv2.boundingRect(part.astype(np.uint8))
     window = np.pad(part[top : top + height, left : left + width], 1).astype(np.uint8)
     depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_3)
-    return float(depth.max()) >= THINNEST * min(part.shape)
+    return bool(depth.max() >= THINNEST * min(part.shape))
 
 
 def _without_bridges(component: Mask) -> Iterator[Mask]:
     """``component`` as it is, or parted where things touch at a corner only: what is left between is thin."""
     reach = round(BRIDGE * min(component.shape))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    apart = cv2.erode(component.astype(np.uint8), disc)
+    apart = np.asarray(cv2.erode(component.astype(np.uint8), disc), np.uint8)
     least = LARGE_PART * np.count_nonzero(apart)
     cores = list(components(apart, least))
     if len(cores) < 2:

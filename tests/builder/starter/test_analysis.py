@@ -101,6 +101,13 @@ def test_touching_things_of_one_colour_are_one_thing_without_that_shape():
     assert [(thing.colour, thing.shape) for thing in seen.objects] == [("red", None)]
 
 
+def test_things_that_touch_at_a_corner_are_two_things():
+    image, draw = plain()
+    draw.rectangle((20, 30, 49, 59), fill=RED)
+    draw.rectangle((50, 60, 79, 89), fill=RED)
+    assert [(thing.colour, thing.shape) for thing in analyse(image).objects] == [("red", "square")] * 2
+
+
 def test_touching_things_of_two_colours_are_two_things():
     image, draw = plain()
     draw.rectangle((20, 40, 59, 79), fill=RED)
