@@ -7,7 +7,7 @@ around an object or along a horizon, is no object. Knows no shapes and names no 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ CONTRAST = 16.0  # Lab; what is farther than this from the background stands out
 FAINT = 20.0  # Lab; a thing that stands out by no more than this on the whole is noise
 SMALLEST = 0.004  # least area of an object, share of the squared shorter side
 LARGE_PART = 0.15  # share of its region that a second colour must reach to be an object of its own
-BRIDGE = 0.0155  # half the width of what joins two things that only touch, at most; share of the shorter side
 THINNEST = 0.016  # half the thickness of an object where it is thickest, at least; share of the shorter side
 INSIDE = 0.5  # share of a second colour inside the hull of the first from which on it is a pattern
 
@@ -36,8 +35,7 @@ def regions_of(lab: Floats, distance: Floats) -> list[Mask]:
     return [
         part
         for component in components(with_patterns(standing_out, smallest), smallest)
-        for thing in _without_bridges(component)
-        for part in _by_colour(thing, lab, smallest)
+        for part in _by_colour(component, lab, smallest)
         if _is_object(part, distance, smallest)
     ]
 
@@ -51,26 +49,6 @@ def _is_object(part: Mask, distance: Floats, smallest: float) -> bool:
     window = np.pad(part[top : top + height, left : left + width], 1).astype(np.uint8)
     depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_3)
     return bool(depth.max() >= THINNEST * min(part.shape))
-
-
-def _without_bridges(component: Mask) -> Iterator[Mask]:
-    """``component`` as it is, or parted where things touch at a corner only: what is left between is thin."""
-    reach = round(BRIDGE * min(component.shape))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    apart = np.asarray(cv2.erode(component.astype(np.uint8), disc), np.uint8)
-    least = LARGE_PART * np.count_nonzero(apart)
-    cores = list(components(apart, least))
-    if len(cores) < 2:
-        yield component
-        return
-    yield from _nearest_parts(component, cores)
-
-
-def _nearest_parts(whole: Mask, cores: Sequence[Mask]) -> Iterator[Mask]:
-    """``whole`` shared out among ``cores``."""
-    nearest = np.argmin([cv2.distanceTransform(1 - core.astype(np.uint8), cv2.DIST_L2, 3) for core in cores], 0)
-    for number in range(len(cores)):
-        yield (nearest == number) & whole
 
 
 def _by_colour(component: Mask, lab: Floats, smallest: float) -> Iterator[Mask]:
@@ -92,8 +70,9 @@ def _by_colour(component: Mask, lab: Floats, smallest: float) -> Iterator[Mask]:
     if len(parts) == 1:
         yield component
         return
-    for share in _nearest_parts(component, parts):
-        yield from components(share.astype(np.uint8), smallest)
+    nearest = np.argmin([cv2.distanceTransform(1 - part.astype(np.uint8), cv2.DIST_L2, 3) for part in parts], 0)
+    for number in range(len(parts)):
+        yield from components(np.asarray((nearest == number) & component, np.uint8), smallest)
 
 
 def _opened(mask: Mask) -> Mask:
