@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run check format test slow test-gpu golden bench bench-full bench-patch soak clean
+.PHONY: help run serve check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -25,6 +25,10 @@ run: $(VENV)/.run ## make a picture from test_input.json and print its path
 	job=$$($(BIN)/python -m fooocus_engine.endpoints.example test_input.json) && \
 	FOOOCUS_STORAGE=$${FOOOCUS_STORAGE:-folder} RUNPOD_DEBUG_LEVEL=$${RUNPOD_DEBUG_LEVEL:-WARN} \
 	$(BIN)/python handler.py --test_input "$$job"
+
+serve: $(VENV)/.run ## the HTTP API on port 8888, with the local platform and one worker behind it
+	FOOOCUS_PRESET=$${FOOOCUS_PRESET:-$$($(BIN)/python -m fooocus_engine.endpoints.example --preset)} \
+	$(BIN)/python -m fooocus_engine.shim --local
 
 check: $(VENV)/.dev ## format, lint, types, spelling
 	$(BIN)/ruff format --check $(SOURCES)
@@ -45,6 +49,12 @@ slow: $(VENV)/.dev ## tests that take minutes or many gigabytes
 test-gpu: $(VENV)/.dev ## tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu
 
+replay: $(VENV)/.dev ## every documented HTTP request, against the drop-in server on two small models
+	$(BIN)/python -m pytest tests/e2e/test_http_api.py
+
+fuzz: $(VENV)/.dev ## thousands of requests made from the HTTP API's own description
+	$(BIN)/python -m tests.shim.fuzz
+
 golden: $(VENV)/.dev ## replay every recording of the reference engine
 	$(BIN)/python -m tests.golden.replay
 
@@ -56,6 +66,9 @@ bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, how 
 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size
+
+bench-api: $(VENV)/.dev ## measure the HTTP API: its start, and 200 clients beside a stub and beside the shipped model at work
+	$(BIN)/python -m benchmarks.api
 
 JOBS ?= 500
 soak: $(VENV)/.dev ## many mixed jobs through one worker: what grows, what is left behind (JOBS=500)

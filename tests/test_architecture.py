@@ -21,6 +21,14 @@ MAX_HANDLER_LINES = 60
 
 BASE = {"errors", "types"}
 CAPABILITIES = {"imaging", "prompts", "models", "conditioning", "sampling", "output", "jobs"}
+SHIM_READS = {
+    "endpoints": {
+        "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
+        "generate.performance", "generate.seeds",
+    },
+    "prompts": {"styles"},
+    "output": {"encode", "publish", "storage.folder"},
+}  # fmt: skip
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "types": {"errors"},
@@ -38,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
     "worker": {"errors", "settings", "jobs"},
+    "shim": {"errors", "settings", "jobs", "public_hosts", "guarded_http", *SHIM_READS, "local_platform"},
     "local_platform": {"errors", "settings", "public_hosts", "jobs"},
     "handler": {"engine", "worker", "settings", "models.prefetch"},
 }
@@ -115,6 +124,22 @@ def test_the_handler_imports_only_the_doors():
     modules = list(our_imports(ENTRY))
     assert modules
     assert [m for m in modules if m.split(".")[0] not in allowed and ".".join(m.split(".")[:2]) not in allowed] == []
+
+
+def test_the_shim_reads_contracts_and_formats_and_no_engine_part():
+    modules = {module for path in (PACKAGE / "shim").glob("*.py") for module in our_imports(path)}
+    rooms = {(module.split(".")[0], module.partition(".")[2]) for module in modules}
+    assert {(room, part) for room, part in rooms if room in SHIM_READS and part not in SHIM_READS[room]} == set()
+    inside = [path for path in (PACKAGE / "shim").glob("*.py") if path.name != "__main__.py"]
+    assert not [m for path in inside for m in our_imports(path) if m.startswith("local_platform")]
+
+
+def test_the_shim_loads_nothing_that_is_large():
+    large = ("torch", "diffusers", "transformers", "runpod", "boto3", "cv2", "numpy")
+    code = "import sys\nimport fooocus_engine.shim.app\n"
+    code += f"sys.exit(', '.join(m for m in {large!r} if m in sys.modules) or None)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def large_packages(path: Path) -> frozenset[str]:

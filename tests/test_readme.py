@@ -8,6 +8,7 @@ import pytest
 
 from fooocus_engine import settings
 from fooocus_engine.models.catalogue import CLIP_TOKENIZER, KINDS, known_files
+from fooocus_engine.shim.settings import options
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,8 +30,8 @@ def test_the_readme_names_both_tokenizer_files_as_required():
 
 def test_the_readme_lists_every_variable_of_the_environment():
     read = set(re.findall(r'"((?:FOOOCUS_|BUCKET_)?[A-Z]{3,}[A-Z_]*)"', inspect.getsource(settings)))
-    listed = set(re.findall(r"(?m)^\| `([A-Z_]+)` \|", README))
-    assert read == listed
+    listed = set(re.findall(r"(?m)^\| `([A-Z_0-9]+)` \|", README))
+    assert read | {option.metadata["variable"] for option in options()} == listed
 
 
 @pytest.mark.parametrize("page", ["README.md", "builder/starter/README.md"])
@@ -39,3 +40,11 @@ def test_every_picture_and_page_that_a_readme_links_to_is_there(page):
     links = {link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link}
     assert links
     assert [link for link in links if not ((ROOT / page).parent / link).is_file()] == []
+
+
+def test_the_readme_tells_of_every_option_of_the_http_api_what_its_help_tells():
+    table = README.split("## The HTTP API")[1].split("## Models")[0]
+    for option in options():
+        variable, flag, text = (option.metadata[name] for name in ("variable", "flag", "help"))
+        assert f"| `{variable}` | {f'`{flag}`' if flag else ''} |" in table
+        assert f"| {text} |" in table

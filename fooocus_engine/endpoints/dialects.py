@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.advanced import AdvancedParams
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
-from fooocus_engine.errors import InvalidRequest, Problem, UnknownName
+from fooocus_engine.errors import InvalidRequest, Location, Problem, UnknownName
 
 ENDPOINT_ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -38,7 +38,9 @@ ENDPOINT_ALIASES: Mapping[str, str] = MappingProxyType(
         "jobhistory": "job-history",
     }
 )
-FIELD_ALIASES: Mapping[str, str] = MappingProxyType({"style": "style_selections"})
+FIELD_ALIASES: Mapping[str, str] = MappingProxyType(
+    {"style": "style_selections", "require_step_preivew": "require_step_preview", "type": "image_type"}
+)
 ADVANCED_ALIASES: Mapping[str, str] = MappingProxyType(
     {"inpaint_mask_upload_checkbox": "inpaint_advanced_masking_checkbox"}
 )
@@ -98,6 +100,17 @@ def canonical_fields(endpoint: str, given: Mapping[str, Any]) -> Canonical:
         del fields[name]
         ignored.append(name)
     return Canonical(endpoint, fields, tuple(ignored))
+
+
+def query_fields(given: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """The same for the query of an HTTP route; what ``model`` does not know is dropped."""
+    return _modern(given, FIELD_ALIASES, model)[0]
+
+
+def spoken(loc: Location, given: Mapping[str, Any]) -> Location:
+    """The place of a problem in the words of the client who sent ``given``: an old field name where one was used."""
+    old = {today: name for name, today in FIELD_ALIASES.items() if name in given and given.get(today) is None}
+    return tuple(old.get(str(part), part) if depth == 1 else part for depth, part in enumerate(loc))
 
 
 def endpoint_named(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from fooocus_engine import __version__
 from fooocus_engine.errors import BadImage, UnknownName
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp"}
 LONGEST_SIDES = {"image/png": 2**31 - 1, "image/jpeg": 65_500, "image/webp": 16_383}  # pixels; what encoders take
 SCHEMES = ("fooocus", "a1111")
+WRITTEN_BY = f"Fooocus Engine v{__version__}"
+"""The version text that is written beside the metadata."""
 QUALITY = 95  # of JPEG and WebP
 USER_COMMENT, SOFTWARE, MAKER_NOTE = 0x9286, 0x0131, 0x927C  # EXIF tags
 EXIF_DIRECTORY = 0x8769  # where other tools keep the comment; this project writes the main directory

@@ -119,7 +119,7 @@ def test_an_inspection_shows_fill_mask_and_picture_and_loads_no_model(tmp_path):
         ({"input_mask": "no picture"}, ("input_mask",)),
         ({"input_image": "no picture"}, ("input_image",)),
         ({"input_image": ""}, ("input_image",)),
-        ({"outpaint_selections": ["Up"]}, ("outpaint_selections", 0)),
+        ({"outpaint_selections": ["Up"]}, ("outpaint_selections",)),
         ({"advanced_params": {"inpaint_strength": 0}}, ("advanced_params", "inpaint_strength")),
         ({"advanced_params": {"inpaint_engine": "v3"}}, ("advanced_params", "inpaint_engine")),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fooocus_engine.endpoints.dialects import canonical
-from fooocus_engine.endpoints.example import main, on_installed_model
+from fooocus_engine.endpoints.example import main, on_installed_model, preset_on_installed_model
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.models.catalogue import Catalogue
 from tests.endpoints.asking import asked
@@ -49,9 +49,26 @@ def test_a_job_that_names_its_model_stays_as_it_is(tmp_path, named, files):
     assert on(tmp_path, files, JOB | named) == JOB | named
 
 
+def test_without_a_checkpoint_things_are_served_under_the_shipped_models_preset(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FOOOCUS_MODELS_DIR", str(tmp_path))
+    assert main(["--preset"]) == 0
+    assert capsys.readouterr().out == "starter\n"
+
+
+def test_with_a_checkpoint_things_are_served_under_the_servers_preset(tmp_path):
+    on(tmp_path, {"other.safetensors": 1})
+    assert preset_on_installed_model(Catalogue(tmp_path), "anime") == "anime"
+
+
 def test_the_repositorys_example_is_printed_as_a_job_that_is_understood(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("FOOOCUS_MODELS_DIR", str(tmp_path))
     assert main([str(ROOT / "test_input.json")]) == 0
     given = json.loads(capsys.readouterr().out)["input"]
     assert canonical(given).endpoint == "text-to-image"
     assert asked(given).preset == "starter"
+
+
+def test_the_recipe_of_make_serve_asks_for_that_preset():
+    recipe = (ROOT / "Makefile").read_text().split("\nserve:")[1].split("\n\n")[0]
+    assert "-m fooocus_engine.endpoints.example --preset" in recipe
+    assert "-m fooocus_engine.shim --local" in recipe

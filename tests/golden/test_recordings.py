@@ -19,7 +19,7 @@ CHOSEN = {
     "D_prompts": r".",
     "E0_unet_vae_plain": r".",
     "E_unet_features": r"plain|merge|freeu|control|ip/|inpaint",
-    "F_vae_upscaler": r"plain|preview|upscale",
+    "F_vae_upscaler": r"plain|preview|upscale|inpaint",
     "G_image_ops": r"canny|resize|resample|hwc3|shape_ceil|size_info|mask|erode|up255|fill|bbox|worker|outpaint",
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",

@@ -1,4 +1,4 @@
-"""Replays group F: encoding and decoding, whole and in tiles, the upscaler, and latent previews."""
+"""Replays group F: encoding and decoding, whole, in tiles and under a mask, the upscaler, and latent previews."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from fooocus_engine.endpoints.generate.repainting import masked_picture
+from fooocus_engine.imaging.box import Box
+from fooocus_engine.imaging.inpaint_region import Region, latent_mask
 from fooocus_engine.models.codec import LatentCodec, to_uint8
 from tests.golden.compare import BLOCK_LEVELS, picture_error, tensor_error
 from tests.golden.records import Record
@@ -27,6 +30,8 @@ def replay(record: Record, workbench: Workbench) -> float | None:
             return max(upscale(record, workbench))
         case "preview":
             return preview(record, workbench)
+        case "inpaint_encode":
+            return max(inpaint_encode(record, codec(workbench)))
         case _:
             return None
 
@@ -111,6 +116,16 @@ def seam_crop(record: Record, picture: np.ndarray[Any, Any]) -> np.ndarray[Any, 
     height, width = record.picture("seam_crop").shape[:2]
     top, left = y - height // 2, x - width // 2
     return picture[top : top + height, left : left + width]
+
+
+def inpaint_encode(record: Record, vae: LatentCodec) -> list[float]:
+    image, mask = Image.fromarray(record.picture("image")), record.picture("mask")
+    masked = masked_picture(Region(Box(0, image.height, 0, image.width), image, mask, mask))
+    cells = torch.from_numpy(latent_mask(mask))[None, None]
+    return [
+        latent_error(record, vae.encode_uncropped(masked, draw=draw), "latent"),
+        tensor_error(cells, record.output("latent_mask"), absolute=0),
+    ]
 
 
 def preview(record: Record, workbench: Workbench) -> float:

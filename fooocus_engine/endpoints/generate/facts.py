@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fooocus_engine import __version__
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.models.catalogue import CHECKPOINTS, LORAS
+from fooocus_engine.output.encode import WRITTEN_BY
 from fooocus_engine.output.metadata import ImageFacts, LoraFact
 from fooocus_engine.types import ImageTask, ModelChoice
-
-SOFTWARE = f"Fooocus Engine v{__version__}"
 
 Hashes = Mapping[tuple[str, str], str]
 """(kind of file, name) → first ten hex digits of its SHA-256."""
@@ -23,7 +21,7 @@ def hashed_files(models: ModelChoice) -> list[tuple[str, str]]:
 
 
 def image_facts(
-    plan: GenerationPlan, task: ImageTask, *, expansion: str, hashes: Hashes, version: str = SOFTWARE
+    plan: GenerationPlan, task: ImageTask, *, expansion: str, hashes: Hashes, version: str = WRITTEN_BY
 ) -> ImageFacts:
     """The record of one picture; ``expansion`` is the text that was appended, or empty. Unknown hashes stay empty."""
     models, sampling, guidance, freeu = plan.models, plan.sampling, plan.guidance, plan.guidance.freeu

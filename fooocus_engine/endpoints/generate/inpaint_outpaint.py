@@ -22,9 +22,14 @@ class Direction(StrEnum):
     BOTTOM = "Bottom"
 
 
-Chosen = Annotated[Direction, BeforeValidator(OneOf("outpaint direction", tuple(Direction), any_case=True))]
+DIRECTION = OneOf("outpaint direction", tuple(Direction), any_case=True)
 Distance = Annotated[int, Field(le=MAX_DISTANCE)]
 """Pixels; at or below 0 = a share of the picture's side."""
+
+
+def _chosen(value: Any) -> Any:
+    """The directions of a list. A wrong one is a problem of the field, whose position a comma list need not tell."""
+    return [DIRECTION(item) for item in json_list(value)]
 
 
 class InpaintRequest(GenerateRequest):
@@ -35,7 +40,7 @@ class InpaintRequest(GenerateRequest):
     """White = repaint. ``None`` is black."""
     inpaint_additional_prompt: Text = ""
     """Comes before ``prompt``, on a line of its own."""
-    outpaint_selections: Annotated[tuple[Chosen, ...], BeforeValidator(json_list), Field(max_length=MAX_ENTRIES)] = ()
+    outpaint_selections: Annotated[tuple[Direction, ...], BeforeValidator(_chosen), Field(max_length=MAX_ENTRIES)] = ()
     outpaint_distance_left: Distance = 0
     outpaint_distance_right: Distance = 0
     outpaint_distance_top: Distance = 0

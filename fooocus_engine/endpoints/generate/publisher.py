@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fooocus_engine.endpoints.generate.facts import SOFTWARE, Hashes, hashed_files, image_facts
+from fooocus_engine.endpoints.generate.facts import Hashes, hashed_files, image_facts
 from fooocus_engine.endpoints.generate.plan import GenerationPlan
 from fooocus_engine.errors import JobCanceled, ReplyTooLarge
 from fooocus_engine.jobs.job import Job
+from fooocus_engine.output.encode import WRITTEN_BY
 from fooocus_engine.output.metadata import embedded_text
 from fooocus_engine.output.publish import publish
 from fooocus_engine.types import GeneratedImage, ImageResult
@@ -99,7 +100,7 @@ class Publisher:
             hashes = self._hashes.result()
             text = embedded_text(image_facts(plan, task, expansion=picture.expansion, hashes=hashes))
         image = GeneratedImage(picture.image, task.seed, task.index, text)
-        result = publish(image, plan.output, job=self._wanted, storage=self._resources.storage, software=SOFTWARE)
+        result = publish(image, plan.output, job=self._wanted, storage=self._resources.storage, software=WRITTEN_BY)
         self._wanted.job.image_ready(number, result.file_name, result.url)
         return result
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fooocus_engine.endpoints.generate.canvas import canvas_of, enlarged
-from fooocus_engine.endpoints.generate.contract import MAX_SEED, GenerateRequest, Request, validate_generation
+from fooocus_engine.endpoints.generate.contract import GenerateRequest, Request, validate_generation
 from fooocus_engine.endpoints.generate.encoders import prompt_expander, text_conditioner
 from fooocus_engine.endpoints.generate.inpaint_outpaint import InpaintRequest
 from fooocus_engine.endpoints.generate.plan import Enlarge, GenerationPlan, Inpaint, Inspect, Upscale
@@ -27,6 +26,7 @@ from fooocus_engine.endpoints.generate.render import (
 from fooocus_engine.endpoints.generate.repainting import inspected, region_of, repaint_groundwork, repaint_sources
 from fooocus_engine.endpoints.generate.reply_size import check_reply_size
 from fooocus_engine.endpoints.generate.resolved import resolved_parameters
+from fooocus_engine.endpoints.generate.seeds import with_seed
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.resources import Resources
@@ -80,13 +80,6 @@ def understood(fields: Mapping[str, Any], model: type[Request], resources: Resou
         styles=resources.words.styles.legal_names(),
         limits=resources.settings,
     )
-
-
-def with_seed(request: GenerateRequest) -> GenerateRequest:
-    """``request`` with a drawn seed in place of -1, from a source that no job can influence (prompt.md §4)."""
-    if request.image_seed >= 0:
-        return request
-    return request.model_copy(update={"image_seed": secrets.randbelow(MAX_SEED + 1)})
 
 
 def sources_of(request: GenerateRequest, settings: Settings) -> Sources:
