@@ -22,8 +22,9 @@ Bytes = NDArray[np.uint8]
 DIRECTIONS = 72  # of a profile
 TURNS = (-2, -1, 0, 1, 2)  # directions that a figure may be turned by
 ACROSS = 128  # pixels that an ideal figure is drawn in, three quarters of them its own
-STRAY = 0.055  # of a profile, radii of the disc of equal area
-SLANT = 0.28  # of the profile's own deviation
+# Chosen so that distorted figures keep their names and impostors get none, both as the tests draw them.
+STRAY = 0.055  # of any profile
+SLANT = 0.28  # of a figure's profile, share of its deviation from a disc's
 BLURS = (0.0, 0.04, 0.08)  # deviation, share of the width
 
 
@@ -80,7 +81,7 @@ def _regular(corners: int, inner: float = 1.0, turn: float = 0.0) -> Floats:
 
 def _heart() -> Floats:
     """Two discs beside each other that just overlap, and the tangents from their outer sides to a tip below."""
-    x, y, radius, tip = 0.5, -0.35, 0.52, 0.9
+    x, y, radius, tip = 0.5, -0.35, 0.52, 0.9  # nearest to the heart curve x = 16 sin³ t
     first = -math.acos(-x / radius)  # where the discs meet above
     last = math.atan2(y - tip, x) + math.pi - math.acos(radius / math.hypot(x, tip - y))
     arc = np.linspace(first, last, 30)

@@ -75,7 +75,7 @@ def _crescent(draw: ImageDraw.ImageDraw, random: Random) -> None:
 
 def _merged(draw: ImageDraw.ImageDraw, random: Random) -> None:
     """Two figures of one colour that overlap."""
-    turn, far = random.uniform(0, math.pi), 0.45 * REACH
+    turn, far = random.uniform(0, math.pi), 0.35 * REACH
     for side in (-far, far):
         x, y = MIDDLE + side * math.cos(turn), MIDDLE + side * math.sin(turn)
         random.choice((_disc, _upright, _tent))(draw, x, y, 0.55 * REACH)
