@@ -33,7 +33,7 @@ def test_the_base_is_exported_before_any_companion_and_after_its_parts():
     exported = names.index("export")
     assert set(names[:exported]) == {"train_autoencoder", "train_diffusion"}
     assert "train_diffusion" not in names[exported:]
-    assert [arguments[0] for module, *arguments in STAGES[:4]] == ["teacher", "decoder", "joint", "encoder"]
+    assert [arguments[0] for module, *arguments in STAGES[:5]] == ["teacher", "decoder", "joint", "polish", "encoder"]
 
 
 def test_the_help_lists_every_stage_as_a_command():
