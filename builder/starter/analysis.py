@@ -6,6 +6,7 @@ sees a caption and knows nothing of how pictures are made; what it cannot name, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ ACROSS = 72  # pixels along the longer side of the enlarged mask whose contour i
 SPECK = 5  # pixels; what is narrower in the enlarged mask, such as a star of the night that touches it, is left out
 SECOND_TONE = 25.0  # Lab; two tones of an object farther apart than this make a pattern
 LEAST_PATTERN = 0.1  # share of the second tone in a pattern
+COLOURFUL = 100.0  # Lab chroma at which a tone counts twice its area
 
 
 @dataclass(frozen=True)
@@ -68,22 +70,30 @@ def _described(region: Mask, regions: Sequence[Mask], lab: Floats, background: B
 
 
 def _tones(region: Mask, lab: Floats) -> tuple[Floats, ...]:
-    """The colours of an object in Lab, ``[3]`` each: one, or the two of a pattern, that of the larger area first."""
+    """The colours of an object in Lab, ``[3]`` each: one, or the two of a pattern, that which names it first.
+
+    That is the tone of the larger area; of two that are about equal, the more colourful. Soft edges mix the tones of
+    a pattern, so each is read in the half of its pixels that differs most from the other.
+    """
     inner = _inner(region)
     if 3 * np.count_nonzero(inner) < np.count_nonzero(region):
         inner = region
     colours = lab[inner]
     centres = _two_means(colours)
-    nearer = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
-    if nearer.mean() > 0.5:
-        nearer = ~nearer
-    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or nearer.mean() < LEAST_PATTERN:
+    along = (colours - centres.mean(0)) @ (centres[1] - centres[0])
+    main, marks = sorted((along <= 0, along > 0), key=np.count_nonzero, reverse=True)
+    if float(np.linalg.norm(centres[0] - centres[1])) < SECOND_TONE or marks.mean() < LEAST_PATTERN:
         return (np.median(colours, 0),)
     second = np.zeros(region.shape, bool)
-    second[inner] = nearer
+    second[inner] = marks
     if 4 * np.count_nonzero(second & _inner(inner)) < np.count_nonzero(second):
-        return (np.median(colours[~nearer], 0),)  # a soft rim, no pattern
-    return np.median(colours[~nearer], 0), np.median(colours[nearer], 0)
+        return (np.median(colours[main], 0),)  # a soft rim, no pattern
+    first, other = (np.median(colours[part & (abs(along) >= np.median(abs(along[part])))], 0) for part in (main, marks))
+    return (first, other) if main.mean() * _liveliness(first) >= marks.mean() * _liveliness(other) else (other, first)
+
+
+def _liveliness(tone: Floats) -> float:
+    return 1 + math.hypot(tone[1], tone[2]) / COLOURFUL
 
 
 def _inner(region: Mask) -> Mask:
@@ -97,12 +107,15 @@ def _two_means(colours: Floats) -> Floats:
     along = off @ axis
     low, high = np.percentile(along, (10, 90))
     centres = np.stack([colours[along <= low].mean(0), colours[along >= high].mean(0)])
+    total = colours.sum(0)
     for _ in range(6):
-        second = np.square(colours - centres[1]).sum(1) < np.square(colours - centres[0]).sum(1)
-        if second.all() or not second.any():
+        second = ((colours - centres.mean(0)) @ (centres[1] - centres[0]) > 0).astype(np.float32)
+        number = float(second.sum())
+        if number in (0, len(colours)):
             break
-        centres = np.stack([colours[~second].mean(0), colours[second].mean(0)])
-    return centres
+        near_second = second @ colours
+        centres = np.stack([(total - near_second) / (len(colours) - number), near_second / number])
+    return np.asarray(centres, np.float32)
 
 
 def _cover(region: Mask, tones: Sequence[Floats], lab: Floats, background: Background) -> Floats:
@@ -111,12 +124,17 @@ def _cover(region: Mask, tones: Sequence[Floats], lab: Floats, background: Backg
     behind = background.lab[near]
     off = lab[near] - behind
     ways = [tone - behind for tone in tones]
-    shares = [(off * way).sum(1) / np.maximum(np.square(way).sum(1), CONTRAST**2) for way in ways]
+    shares = [_dot(off, way) / np.maximum(_dot(way, way), CONTRAST**2) for way in ways]
     cover = np.zeros(region.shape, np.float32)
     cover[near] = np.clip(np.max(shares, 0), 0, 1)
     if len(tones) > 1:
         cover[_inner(region) | (region & (background.distance <= CONTRAST))] = 1
     return cover
+
+
+def _dot(left: Floats, right: Floats) -> Floats:
+    """Row by row."""
+    return np.asarray(np.einsum("ij,ij->i", left, right), np.float32)
 
 
 def _enlarged(cover: Floats, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -146,7 +146,8 @@ def _plane(frame: _Frame, part: Mask, shape: tuple[int, ...]) -> Floats:
 
 
 def _distance(lab: Floats, other: Floats) -> Floats:
-    return np.asarray(np.sqrt(np.square(lab - other).sum(-1)), np.float32)
+    off = lab - other
+    return np.asarray(np.sqrt(np.einsum("...i,...i", off, off)), np.float32)
 
 
 def _distance_from_mixtures(lab: Floats, first: Floats, second: Floats) -> Floats:

@@ -56,6 +56,7 @@ class _Stripe:
     y: float
     width: float
     degrees: float
+    length: float
 
     @property
     def pixel(self) -> tuple[int, int]:
@@ -70,7 +71,7 @@ class _Stripe:
 
 
 def _stripes(mask: Bytes) -> list[_Stripe]:
-    """The gaps that are stripes, as two or more run side by side."""
+    """The gaps that are stripes, as two or more run side by side; beside those, half as long a gap is one too."""
     short = min(mask.shape)
     gaps = np.asarray(_closed(mask, max(2, math.ceil(WIDEST_STRIPE * short / 2))) & (1 - mask), np.uint8)
     contours, _ = cv2.findContours(gaps, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -78,9 +79,11 @@ def _stripes(mask: Bytes) -> list[_Stripe]:
     for contour in contours:
         (x, y), sides, degrees = cv2.minAreaRect(contour)
         length, width = max(sides) + 1, min(sides) + 1
-        if length > SHORTEST_STRIPE * short and length > LEAST_ELONGATED * width:
-            found.append(_Stripe(contour, x, y, width, degrees if sides[0] >= sides[1] else degrees + 90))
-    return [stripe for stripe in found if any(stripe.is_beside(other, BESIDE * short) for other in found)]
+        if length > SHORTEST_STRIPE * short / 2 and length > LEAST_ELONGATED * width / 1.5:
+            found.append(_Stripe(contour, x, y, width, degrees if sides[0] >= sides[1] else degrees + 90, length))
+    long = [each for each in found if each.length > max(SHORTEST_STRIPE * short, LEAST_ELONGATED * each.width)]
+    sure = [each for each in long if any(each.is_beside(other, BESIDE * short) for other in long)]
+    return [each for each in found if any(each.is_beside(other, BESIDE * short) for other in sure)]
 
 
 def _dots(thing: Bytes) -> float:

@@ -1,7 +1,8 @@
 """Splits what stands out from a background into the regions of single objects, by colour and nearness.
 
 Stripes and dots belong to the object around them, also where they have the background's colour; things of different
-colours that touch are parted. Knows no shapes and names no colours.
+colours that touch are parted. What is thin all over, such as the rim of another hue that a blur or a compression leaves
+around an object or along a horizon, is no object. Knows no shapes and names no colours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CONTRAST = 16.0  # Lab; what is farther than this from the background stands out
 FAINT = 20.0  # Lab; a thing that stands out by no more than this on the whole is noise
 SMALLEST = 0.004  # least area of an object, share of the squared shorter side
 LARGE_PART = 0.15  # share of its region that a second colour must reach to be an object of its own
+THINNEST = 0.016  # half the thickness of an object where it is thickest, at least; share of the shorter side
 INSIDE = 0.5  # share of a second colour inside the hull of the first from which on it is a pattern
 
 
@@ -34,8 +36,19 @@ def regions_of(lab: Floats, distance: Floats) -> list[Mask]:
         part
         for component in components(with_patterns(standing_out, smallest), smallest)
         for part in _by_colour(component, lab, smallest)
-        if np.count_nonzero(part) >= smallest and np.median(distance[part & (distance > CONTRAST)]) > FAINT
+        if _is_object(part, distance, smallest)
     ]
+
+
+def _is_object(part: Mask, distance: Floats, smallest: float) -> bool:
+    """Whether ``part`` is large, clear and thick enough."""
+    clear = distance[part & (distance > CONTRAST)]
+    if np.count_nonzero(part) < smallest or not len(clear) or float(np.median(clear)) <= FAINT:
+        return False
+    left, top, width, height = cv2.boundingRect(part.astype(np.uint8))
+    window = np.pad(part[top : top + height, left : left + width], 1).astype(np.uint8)
+    depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_3)
+    return bool(depth.max() >= THINNEST * min(part.shape))
 
 
 def _by_colour(component: Mask, lab: Floats, smallest: float) -> Iterator[Mask]:
@@ -64,7 +77,9 @@ def _by_colour(component: Mask, lab: Floats, smallest: float) -> Iterator[Mask]:
 
 def _opened(mask: Mask) -> Mask:
     """Without rims and specks."""
-    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
+    size = max(3, 2 * round(0.8 * THINNEST * min(mask.shape)) + 1)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc).astype(bool)
 
 
 def _lies_inside(mask: Mask, other: Mask) -> bool:
