@@ -27,6 +27,10 @@ MAX_WAIT_S = 600
 MAX_PAGE = 1_000_000_000
 NEEDED_BY: Mapping[str, tuple[str, ...]] = MappingProxyType({"/v1/generation/image-upscale-vary": ("uov_method",)})
 """Fields that only this route requires (api.md §2.6)."""
+UNREAD_BY: Mapping[str, frozenset[str]] = MappingProxyType(
+    {"/v1/generation/image-prompt": frozenset({"image_prompts"})}
+)
+"""Fields that only this route does not read, as it has numbered ones (api.md §2.1)."""
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
@@ -103,7 +107,9 @@ class Understanding:
         Raises:
             InvalidRequest: with every problem, in the field names that the client used.
         """
-        meant = canonical_fields(row.name, given)
+        unread = tuple(sorted(UNREAD_BY.get(route.path, frozenset()) & given.keys()))
+        meant = canonical_fields(row.name, {name: value for name, value in given.items() if name not in unread})
+        meant = meant._replace(ignored=(*meant.ignored, *unread))
         missing = [name for name in NEEDED_BY.get(route.path, ()) if name not in meant.fields]
         problems = [Problem("missing", ("body", name), "is required") for name in missing]
         model = row.request

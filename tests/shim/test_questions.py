@@ -165,3 +165,15 @@ def test_a_problem_of_a_numbered_picture_is_told_at_its_own_field():
     with pytest.raises(InvalidRequest) as refused:
         UNDERSTANDING.generation(row, row.routes[0], {"cn_img2": "aW1hZ2U=", "cn_weight2": "9"})
     assert [problem.loc for problem in refused.value.problems] == [("body", "cn_weight2")]
+
+
+def test_the_list_of_the_second_generation_is_not_read_by_the_first():
+    row, picture = ENDPOINTS["image-prompt"], {"cn_img": "aW1hZ2U="}
+    first, second = row.routes[0], row.routes[1]
+    given = {"cn_img1": "aW1hZ2U=", "image_prompts": "{'cn_img': None}"}
+    request, meant = UNDERSTANDING.generation(row, first, given)
+    assert [bool(entry.cn_img) for entry in request.image_prompts] == [True, False, False, False]
+    assert meant.ignored == ("image_prompts",)
+    with pytest.raises(InvalidRequest):
+        UNDERSTANDING.generation(row, first, {"image_prompts": [picture]})
+    assert UNDERSTANDING.generation(row, second, {"image_prompts": [picture]})[1].ignored == ()
