@@ -16,12 +16,13 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.presets import presets
+from fooocus_engine.endpoints.problems import models_in
 from fooocus_engine.endpoints.table import ENDPOINTS, Endpoint
 from fooocus_engine.shim.routes import served_routes
 from fooocus_engine.shim.settings import options
@@ -47,7 +48,7 @@ def tables() -> dict[str, dict[str, str]]:
 def _endpoint(row: Endpoint) -> str:
     routes = ", ".join(f"`{route.method} {route.path}`" for route in row.routes)
     parts = [f"### {row.name}", f"{row.job_type or 'Answered at once, without a job'}: {routes}"]
-    schema = _schemas()[row.name] if row.job_type else row.request.model_json_schema()
+    schema = _schemas().get(row.name) or row.request.model_json_schema()
     common = set(GenerateRequest.model_fields) if row.request is not GenerateRequest and row.job_type else set()
     fields = {name: field for name, field in schema.get("properties", {}).items() if name not in common}
     if fields:
@@ -63,7 +64,7 @@ def _endpoint(row: Endpoint) -> str:
 
 
 def _schemas() -> dict[str, Json]:
-    """Endpoint of a job → the schema of its JSON form, with names and the preset's defaults."""
+    """Endpoint that takes a body → the schema of its JSON form, with names and the preset's defaults."""
     found: dict[str, Json] = {}
     by_path = {route.path: row.name for row in ENDPOINTS.values() for route in row.routes}
     for served in served_routes(PRESET):
@@ -124,7 +125,7 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
     found: dict[str, str] = {}
     for cls in reversed([cls for cls in model.__mro__ if issubclass(cls, BaseModel) and cls is not BaseModel]):
         for field in cls.model_fields.values():
-            for inner in _models_in(field.annotation):
+            for inner in models_in(field.annotation):
                 found |= docstrings(inner)
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
         assert isinstance(body, ast.ClassDef)
@@ -133,14 +134,6 @@ def docstrings(model: type[BaseModel]) -> dict[str, str]:
                 case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
                     found[name] = " ".join(words.split()).replace("``", "`")
     return found
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a field's type is made of."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
 
 
 def _presets() -> str:

@@ -68,16 +68,16 @@ def _range(model: type[BaseModel], loc: Location) -> str | None:
 def _field(model: type[BaseModel], loc: Location) -> FieldInfo:
     *outer, last = (name for name in loc if isinstance(name, str))
     for name in outer:
-        model = next(_models(model.model_fields[name].annotation))
+        model = next(models_in(model.model_fields[name].annotation))
     return model.model_fields[last]
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that an annotation names, however deep inside."""
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field's annotation names, however deep inside."""
     if isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
-        yield from _models(inner)
+        yield from models_in(inner)
 
 
 def _seen(value: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.listing.contract import ModelsRequest
+from fooocus_engine.endpoints.problems import models_in
 from fooocus_engine.endpoints.table import Body, Endpoint, Route
 from fooocus_engine.endpoints.wire_types import OneOf
 from fooocus_engine.output.encode import MEDIA_TYPES
@@ -114,18 +115,19 @@ def _request_schema(model: type[BaseModel], preset: str) -> Json:
     defaults = preset_named(preset)
     schema = _with_names(_schema(model), model)
     _with_defaults(schema, defaults.request_defaults() | {"preset": preset, "advanced_params": {}})
-    if (advanced := model.model_fields.get("advanced_params")) is not None:
-        nested = schema["properties"]["advanced_params"]
-        _with_names(nested, advanced.annotation)
-        _with_defaults(nested, defaults.advanced_defaults())
+    if "advanced_params" in model.model_fields:
+        _with_defaults(schema["properties"]["advanced_params"], defaults.advanced_defaults())
     return schema
 
 
-def _with_names(schema: Json, model: Any) -> Json:
+def _with_names(schema: Json, model: type[BaseModel]) -> Json:
     for name, field in model.model_fields.items():
+        told = schema["properties"][name]
         for validator in field.metadata:
             if isinstance(one_of := getattr(validator, "func", None), OneOf):
-                schema["properties"][name]["enum"] = [str(known) for known in one_of.names]
+                told["enum"] = [str(known) for known in one_of.names]
+        for inner in models_in(field.annotation):
+            _with_names(told.get("items", told), inner)
     return schema
 
 

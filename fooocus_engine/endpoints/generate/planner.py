@@ -88,12 +88,8 @@ def plan_generation(
 
 def _refuse_missing_parts(request: GenerateRequest) -> None:
     """What would otherwise be dropped in silence (api.md, design rule 2)."""
-    missing = {
-        "deliver_webhook": request.deliver_webhook,
-    }
-    for name, wanted in missing.items():
-        if wanted:
-            raise ModelUnavailable(f"{name} has no engine part in this build", hint="leave it out")
+    if request.deliver_webhook:
+        raise ModelUnavailable("deliver_webhook has no engine part in this build", hint="leave it out")
 
 
 def _steered(request: GenerateRequest, goal: Goal, files: Files) -> tuple[Goal, Steering]:

@@ -168,9 +168,12 @@ def test_with_the_expander_even_a_prompt_of_tags_is_expanded(tmp_path, base):
 
 @pytest.mark.parametrize(
     ("fields", "name"),
-    [({"advanced_params": {"black_out_nsfw": True}}, "black_out_nsfw"), ({"deliver_webhook": True}, "deliver_webhook")],
+    [
+        ({"advanced_params": {"black_out_nsfw": True}}, "safety-checker.bin"),
+        ({"deliver_webhook": True}, "deliver_webhook"),
+    ],
 )
-def test_what_this_build_cannot_do_is_refused_by_name(installed, fields, name):
+def test_what_this_deployment_cannot_do_is_refused_by_name(installed, fields, name):
     with pytest.raises(ModelUnavailable, match=name) as refused:
         plan(installed, **fields)
     assert refused.value.status == 501
