@@ -1,67 +1,43 @@
-"""Jobs with pictures that steer besides the words, on a model with all adapters: what they do, and what they leave."""
+"""Jobs with pictures that steer besides the words, on a model with all adapters: what they do."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from fooocus_engine.engine import Engine
-from fooocus_engine.errors import InvalidRequest, JobCanceled
+from fooocus_engine.errors import InvalidRequest
 from fooocus_engine.imaging.depth_lines import cpds
 from fooocus_engine.imaging.edges import pyra_canny
 from fooocus_engine.imaging.resize import resampled, resized
-from fooocus_engine.jobs.events import Event, Stage, Step
+from fooocus_engine.jobs.events import Event, Stage
 from fooocus_engine.jobs.job import Job
-from fooocus_engine.models.catalogue import CONTROLNET, FACE_DETECTOR
 from fooocus_engine.output.encode import read_metadata
-from fooocus_engine.settings import Settings
-from fooocus_engine.vision.retina_face import RetinaFace
-from tests.e2e.asking import pictures, silent, stored
-from tests.golden.records import OWN_RECORDS
-from tests.golden.workbench import BASE, Workbench
+from tests.e2e.asking import pictures, stored
+from tests.e2e.steering import (
+    BLOTS,
+    REPAINTING,
+    SIZE,
+    VARYING,
+    WAVES,
+    advanced,
+    ask,
+    every_adapter,
+    picture,
+    settings,
+    shown,
+)
 from tests.pictures import encoded, plain, text_of, textured
 from tests.web import Web, served, unused_port
-
-SIZE = (96, 64)
-WAVES = text_of(encoded(textured(SIZE, 1)))
-BLOTS = text_of(encoded(textured((40, 80), 2)))
-MASK = Image.new("L", SIZE)
-MASK.paste(255, (10, 20, 30, 40))
-ASKED: dict[str, Any] = {
-    "endpoint": "text-to-image-with-ip",
-    "base_model_name": BASE,
-    "prompt": "a red cat",
-    "style_selections": [],
-    "loras": [],
-    "image_seed": 11,
-    "aspect_ratios_selection": "96*64",
-    "advanced_params": {"overwrite_step": 2, "sampler_name": "euler", "disable_preview": True},
-}
-REPAINTING = {"endpoint": "image-prompt", "input_image": WAVES, "input_mask": text_of(encoded(MASK))}
-VARYING = {"endpoint": "image-upscale-vary", "input_image": WAVES, "uov_method": "Vary (Strong)"}
 
 
 @pytest.fixture(scope="module")
 def models() -> Iterator[Path]:
-    """A models folder with everything, the face detector's weights being random numbers that see a face everywhere."""
-    with Workbench(OWN_RECORDS) as workbench:
-        folder = workbench.resources.settings.models_dir
-        detector = RetinaFace()
-        for head in detector.ClassHead:
-            torch.nn.init.zeros_(head.conv1x1.weight)
-            head.conv1x1.bias.data = torch.tensor([-9.0, 9.0, -9.0, 9.0])
-        torch.save(
-            {f"module.{name}": tensor for name, tensor in detector.state_dict().items()},
-            folder / CONTROLNET / FACE_DETECTOR,
-        )
+    with every_adapter() as folder:
         yield folder
 
 
@@ -71,110 +47,9 @@ def web() -> Iterator[Web]:
         yield web
 
 
-def settings(models: Path, **more: Any) -> Settings:
-    return Settings(models_dir=models, device="cpu", dtype="float32", private_urls=("127.0.0.0/8",), **more)
-
-
 @pytest.fixture(scope="module")
 def engine(models) -> Engine:
     return Engine(settings(models))
-
-
-def shown(kind: str, picture: str = WAVES, **more: Any) -> dict[str, Any]:
-    return {"cn_img": picture, "cn_type": kind, **more}
-
-
-def advanced(**more: Any) -> dict[str, Any]:
-    return {"advanced_params": {**ASKED["advanced_params"], **more}}
-
-
-def ask(engine: Engine, *prompts: dict[str, Any], job: Job | None = None, **fields: Any) -> dict[str, Any]:
-    return engine.run(ASKED | {"image_prompts": list(prompts)} | fields, job or Job("job", silent))
-
-
-def picture(engine: Engine, *prompts: dict[str, Any], **fields: Any) -> np.ndarray:
-    return pictures(ask(engine, *prompts, **fields))[0]
-
-
-STEERED: dict[str, dict[str, Any]] = {
-    "image": {"image_prompts": [shown("ImagePrompt")]},
-    "face": {"image_prompts": [shown("FaceSwap")]},
-    "face cut out already": {"image_prompts": [shown("FaceSwap")], **advanced(skipping_cn_preprocessor=True)},
-    "edges": {"image_prompts": [shown("PyraCanny")]},
-    "structure": {"image_prompts": [shown("CPDS")]},
-    "all kinds": {"image_prompts": [shown(kind) for kind in ("ImagePrompt", "CPDS", "FaceSwap", "PyraCanny")]},
-    "four of one kind": {"image_prompts": [shown("PyraCanny", cn_stop=stop / 4) for stop in (1, 2, 3, 4)]},
-    "numbered": {"endpoint": "image-prompt", "image_prompts": None, "cn_img2": BLOTS, "cn_type2": "CPDS"},
-    "with a refiner": {
-        "image_prompts": [shown("PyraCanny"), shown("ImagePrompt")],
-        "refiner_model_name": "tiny_refiner.safetensors",
-        **advanced(overwrite_switch=1),
-    },
-    "with a LoRA and FreeU": {
-        "image_prompts": [shown("CPDS"), shown("ImagePrompt")],
-        "loras": [["tiny_kohya.safetensors", 1.0]],
-        **advanced(freeu_enabled=True),
-    },
-    "repainting": {
-        **REPAINTING,
-        "image_prompts": [shown("PyraCanny"), shown("ImagePrompt")],
-        **advanced(overwrite_step=1),
-    },
-    "varying": {**VARYING, "image_prompts": [shown("CPDS"), shown("FaceSwap")], **advanced(overwrite_step=1)},
-    "shown alone": {"image_prompts": [shown("CPDS"), shown("FaceSwap")], **advanced(debugging_cn_preprocessor=True)},
-}
-INTERRUPTED = ("image", "face", "edges", "structure", "all kinds", "with a refiner", "with a LoRA and FreeU")
-
-FRESH = """
-import sys
-import numpy as np
-from tests.e2e.test_image_prompts import ASKED, Engine, Path, picture, settings
-import torch
-torch.set_num_threads(int(sys.argv[3]))
-np.save(sys.argv[2], picture(Engine(settings(Path(sys.argv[1])))))
-"""
-
-
-@pytest.fixture(scope="module")
-def untouched(models, tmp_path_factory) -> np.ndarray:
-    """The plain picture of a process that never made another."""
-    path = tmp_path_factory.mktemp("fresh") / "plain.npy"
-    command = [sys.executable, "-c", FRESH, str(models), str(path), str(torch.get_num_threads())]
-    subprocess.run(command, cwd=OWN_RECORDS.parents[2], check=True, timeout=600)
-    return np.load(path)
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", STEERED)
-def test_a_picture_steers_and_a_plain_job_afterwards_is_as_in_a_fresh_process(name, engine, untouched):
-    made = pictures(engine.run(ASKED | STEERED[name], Job("job", silent)))[0]
-    assert not np.array_equal(made, untouched)
-    assert np.array_equal(picture(engine), untouched)
-
-
-class BrokenSink(Exception):
-    """Whoever listens has failed."""
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", INTERRUPTED)
-@pytest.mark.parametrize("how", ["canceled", "failed"])
-def test_a_plain_job_after_an_interrupted_one_is_as_in_a_fresh_process(name, how, engine, untouched):
-    def sink(event: Event) -> None:
-        if isinstance(event, Step) and how == "failed":
-            raise BrokenSink
-        if isinstance(event, Step):
-            job.cancel()
-
-    job = Job("job", sink)
-    with pytest.raises(JobCanceled if how == "canceled" else BrokenSink):
-        engine.run(ASKED | STEERED[name], job)
-    assert np.array_equal(picture(engine), untouched)
-
-
-def test_a_request_without_pictures_is_plain_text_to_image(engine, untouched):
-    assert np.array_equal(picture(engine, {"cn_img": ""}, endpoint="text-to-image-with-ip"), untouched)
-    assert np.array_equal(pictures(engine.run(ASKED | {"endpoint": "text-to-image"}, Job("job", silent)))[0], untouched)
 
 
 def test_stop_weight_softness_and_thresholds_each_matter(engine):
