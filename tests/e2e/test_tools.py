@@ -115,11 +115,11 @@ def test_fewer_detections_give_a_part_of_the_mask(engine):
 @pytest.mark.parametrize(
     ("endpoint", "fields", "file", "feature"),
     [
-        ("describe-image", {}, "model_base_caption_capfilt_large.pth", "describe:Photo"),
-        ("describe-image", {"type": "Anime"}, "wd-v1-4-moat-tagger-v2.onnx", "describe:Anime"),
-        ("generate-mask", {"mask_model": "u2net_cloth_seg"}, "u2net_cloth_seg.onnx", "mask:u2net_cloth_seg"),
-        *(("generate-mask", {"mask_model": name}, f"{name}.onnx", f"mask:{name}") for name in REMBG),
-        ("generate-mask", {"mask_model": "sam", "dino_prompt_text": "x"}, "groundingdino_swint_ogc.pth", "mask:sam"),
+        ("describe-image", {}, "model_base_caption_capfilt_large.pth", "describe"),
+        ("describe-image", {"type": "Anime"}, "wd-v1-4-moat-tagger-v2.onnx", "describe"),
+        ("generate-mask", {"mask_model": "u2net_cloth_seg"}, "u2net_cloth_seg.onnx", "mask"),
+        *(("generate-mask", {"mask_model": name}, f"{name}.onnx", "mask") for name in REMBG),
+        ("generate-mask", {"mask_model": "sam", "dino_prompt_text": "x"}, "groundingdino_swint_ogc.pth", "mask-sam"),
     ],
 )  # fmt: skip
 def test_a_missing_file_is_told_with_its_folder_and_how_to_bake_it(bare, endpoint, fields, file, feature):
@@ -127,7 +127,7 @@ def test_a_missing_file_is_told_with_its_folder_and_how_to_bake_it(bare, endpoin
         told(bare, endpoint, **fields)
     reply = reply_fields(error.value)
     assert (reply["status"], reply["type"]) == (501, "model_unavailable")
-    assert file in reply["detail"] and feature in reply["detail"]
+    assert file in reply["detail"] and f"feature {feature!r}" in reply["detail"]
     assert str(bare.resources.settings.models_dir) not in reply["detail"]
 
 
@@ -213,5 +213,5 @@ def strict_engine(folder: Path) -> Engine:
 
 
 def test_a_check_without_its_file_is_refused_before_anything_is_made(bare):
-    with pytest.raises(EngineError, match=r"stable-diffusion-safety-checker\.bin.*black_out_nsfw"):
+    with pytest.raises(EngineError, match=r"stable-diffusion-safety-checker\.bin.*feature 'nsfw'"):
         ask(bare, advanced_params={"black_out_nsfw": True})

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fooocus_engine.endpoints.dialects import ENDPOINT_ALIASES, FIELD_ALIASES, canonical, canonical_fields
+from fooocus_engine.endpoints.dialects import ENDPOINT_ALIASES, FIELD_ALIASES, as_written, canonical, canonical_fields
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
-from fooocus_engine.errors import EngineError, InvalidRequest, UnknownName
+from fooocus_engine.errors import EngineError, InvalidRequest, Problem, UnknownName
 from tests.endpoints.asking import spelt
 
 PATHS = [(route.path, row.name) for row in ENDPOINTS.values() for route in row.routes]
@@ -251,3 +251,11 @@ def test_any_json_object_gives_a_known_endpoint_or_a_clear_refusal(given_):
         assert str(error)
     else:
         assert found.endpoint in ENDPOINTS
+
+
+def test_a_problem_is_told_under_the_old_name_of_a_field_where_that_was_used():
+    problems = (Problem("unknown_name", ("body", "style_selections", 1), "unknown"),)
+    told = as_written("text-to-image", {"prompt": "a", "params": {"style": ["x"]}}, problems)
+    assert [problem.loc for problem in told] == [("body", "style", 1)]
+    both = {"style": ["x"], "style_selections": ["y"]}
+    assert as_written("text-to-image", both, problems) == problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
+from fooocus_engine.endpoints.mask.settings import MASK_MODELS
 from fooocus_engine.endpoints.table import ENDPOINTS, SHIM_ONLY
 from fooocus_engine.sampling.settings import SAMPLERS
 from fooocus_engine.settings import Settings
@@ -43,6 +44,16 @@ def test_a_request_is_described_by_its_contract(document):
     assert advanced["required"] == []
     assert advanced["properties"]["sampler_name"]["enum"] == list(SAMPLERS)
     assert "$ref" not in str(schema)
+
+
+def test_the_accepted_names_of_nested_fields_and_of_tools_are_told(document):
+    def fields(path):
+        return document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+
+    control = fields("/v2/generation/image-enhance")["enhance_ctrlnets"]["items"]["properties"]
+    assert control["enhance_mask_model"]["enum"] == list(MASK_MODELS)
+    assert fields("/v1/tools/generate_mask")["mask_model"]["enum"] == list(MASK_MODELS)
+    assert fields("/v1/tools/describe-image")["image_type"]["items"]["enum"] == ["Photo", "Anime"]
 
 
 def test_the_documented_answers_are_described(document):
