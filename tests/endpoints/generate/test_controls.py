@@ -105,7 +105,7 @@ def test_in_a_very_large_picture_a_face_is_looked_for_at_a_smaller_size_and_cut_
     )
     ((width, height),) = finder.seen
     assert width * height <= LARGEST_SEARCHED < 1.001 * width * height
-    assert (np.asarray(face) == (200, 0, 0)).all()
+    assert (np.asarray(face)[1:-1, 1:-1] == (200, 0, 0)).all()  # the border blends with what lies outside
 
 
 def test_a_cancel_is_heard_between_two_pictures(planned, tmp_path):
