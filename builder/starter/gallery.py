@@ -14,7 +14,7 @@ PROMPTS = (
     "two yellow stars above a green square at night",
     "a large striped orange heart in the snow",
     "three pink diamonds on a black background",
-    "a purple ring to the left of a white cross at sea",
+    "a large purple ring over the sea",
     "a big dotted brown square on the beach",
     "a black triangle next to a blue circle at sunset",
     "a huge red heart on a meadow, on the left",
