@@ -19,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.e2e.test_http_api import free_ports
+from tests.e2e.drop_in import free_ports
 
 ROOT = Path(__file__).parents[2]
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
