@@ -20,10 +20,8 @@ from fooocus_engine.endpoints.mask.run import run_mask
 from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
-from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models.catalogue import KINDS, known_files
-from fooocus_engine.public_hosts import Guard
 
 Runner = Callable[[Mapping[str, Any], Resources, Job], Any]
 
@@ -47,7 +45,7 @@ def _models(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[s
 
 def _read_metadata(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[str, Any]:
     given = validated(MetadataRequest, fields).image
-    data = bytes_of(given, AT_IMAGE, GuardedHttp(Guard(resources.settings.private_urls)))
+    data = bytes_of(given, AT_IMAGE, resources.http)
     return recorded_request(data, resources.catalogue, resources.words.styles)
 
 

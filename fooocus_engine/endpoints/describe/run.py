@@ -13,11 +13,9 @@ from fooocus_engine.endpoints.describe.contract import DescribeRequest, ImageTyp
 from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.models import vision_files
 from fooocus_engine.models.vision_files import File
-from fooocus_engine.public_hosts import Guard
 
 FILES: Mapping[ImageType, tuple[File, ...]] = MappingProxyType(
     {
@@ -35,7 +33,7 @@ def run_describe(fields: Mapping[str, Any], resources: Resources, job: Job) -> d
         ModelUnavailable, BadModelFile: a network cannot be had.
     """
     request = validated(DescribeRequest, fields)
-    image = take_in(request.image, ("body", "image"), GuardedHttp(Guard(resources.settings.private_urls)))
+    image = take_in(request.image, ("body", "image"), resources.http)
     for file in (file for kind in request.image_type for file in FILES[kind]):
         resources.catalogue.find(*file)  # all are missed before any is waited for
     answers = []

@@ -36,11 +36,9 @@ from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.mask.run import found_mask
 from fooocus_engine.endpoints.mask.settings import MaskSettings, files_of
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.imaging.box import repaints
 from fooocus_engine.imaging.masks import grown, inverted
 from fooocus_engine.jobs.job import Job, Phase
-from fooocus_engine.public_hosts import Guard
 from fooocus_engine.types import ImageResult, OnStep, Sources
 
 ENDPOINT = "image-enhance"
@@ -89,8 +87,7 @@ def run_enhance(fields: Mapping[str, Any], resources: Resources, job: Job) -> di
     """
     timer = Timer()
     request = with_seed(understood(fields, EnhanceRequest, resources))
-    http = GuardedHttp(Guard(resources.settings.private_urls))
-    image = take_in(request.enhance_input_image, ("body", "enhance_input_image"), http)
+    image = take_in(request.enhance_input_image, ("body", "enhance_input_image"), resources.http)
     parts = parts_of(request, fields)
     find = partial(found_mask, resources=resources, check=job.check)
     enhancement = Enhancement(request, parts, image, resources, job, timer, find)

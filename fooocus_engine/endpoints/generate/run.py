@@ -51,8 +51,6 @@ from fooocus_engine.models.inpaint_patch import InpaintHead
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.models.upscaler import Upscaler
 from fooocus_engine.output.publish import result_fields
-from fooocus_engine.public_hosts import Guard
-from fooocus_engine.settings import Settings
 from fooocus_engine.types import ImageResult, Sources
 
 
@@ -67,7 +65,7 @@ def run_generation(
     """
     timer = Timer()
     request = with_seed(understood(fields, model, resources))
-    sources = sources_of(request, resources.settings)
+    sources = sources_of(request, resources.http)
     most = resources.settings.max_loras
     plan = plan_generation(request, resources.catalogue, resources.words, max_loras=most, sources=sources)
     check_reply_size(plan, resources.storage, job)
@@ -104,9 +102,8 @@ def understood(fields: Mapping[str, Any], model: type[Request], resources: Resou
     )
 
 
-def sources_of(request: GenerateRequest, settings: Settings) -> Sources:
+def sources_of(request: GenerateRequest, http: GuardedHttp) -> Sources:
     """The pictures of a request, fetched, decoded and, with their mask, made ready to be worked on."""
-    http = GuardedHttp(Guard(settings.private_urls))
     sources = Sources()
     match request:
         case UpscaleVaryRequest():

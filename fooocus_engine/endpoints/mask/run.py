@@ -16,10 +16,8 @@ from fooocus_engine.endpoints.mask.contract import MaskRequest
 from fooocus_engine.endpoints.mask.settings import BY_WORDS, CLOTHES_MODEL, MaskSettings, files_of
 from fooocus_engine.endpoints.problems import validated
 from fooocus_engine.endpoints.resources import Resources
-from fooocus_engine.guarded_http import GuardedHttp
 from fooocus_engine.imaging.masks import WHITE, without_small_holes
 from fooocus_engine.jobs.job import Job
-from fooocus_engine.public_hosts import Guard
 from fooocus_engine.vision.background import PREPARATIONS, Cloth, cloth_mask, soft_mask
 from fooocus_engine.vision.detector import PixelBox
 
@@ -32,7 +30,7 @@ def run_mask(fields: Mapping[str, Any], resources: Resources, job: Job) -> dict[
         ModelUnavailable, BadModelFile: a network cannot be had.
     """
     request = validated(MaskRequest, fields)
-    image = take_in(request.image, ("body", "image"), GuardedHttp(Guard(resources.settings.private_urls)))
+    image = take_in(request.image, ("body", "image"), resources.http)
     for file in files_of(request.settings):
         resources.catalogue.find(*file)  # missed before anything is waited for
     with resources.gpu_turn(job):

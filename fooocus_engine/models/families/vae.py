@@ -18,7 +18,6 @@ from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.codec import LatentCodec, codec_dtype
 from fooocus_engine.models.weights import assign, built
 
-DIFFUSERS_MARK = "decoder.up_blocks.0.resnets.0.norm1.weight"
 HARMLESS = ("loss.", "model_ema.")  # training leftovers
 UNTOLD = ("act_fn", "norm_num_groups")
 

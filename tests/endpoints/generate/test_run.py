@@ -14,6 +14,8 @@ from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.endpoints.generate.run import sources_of
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.errors import BadImage
+from fooocus_engine.guarded_http import GuardedHttp
+from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import Sources
 from tests.endpoints.asking import STYLES
@@ -70,7 +72,7 @@ def asked(model: type[GenerateRequest], **fields: Any) -> GenerateRequest:
 
 
 def repaint(**fields: Any) -> Sources:
-    return sources_of(asked(InpaintRequest, **fields), Settings())
+    return sources_of(asked(InpaintRequest, **fields), GuardedHttp(Guard()))
 
 
 def whitened(mask: Image.Image, **advanced: Any) -> np.ndarray:
@@ -83,7 +85,7 @@ def whitened(mask: Image.Image, **advanced: Any) -> np.ndarray:
 @pytest.mark.parametrize("model", [UpscaleVaryRequest, InpaintRequest])
 @pytest.mark.parametrize(("data", "first", "last"), ODD.values(), ids=ODD)
 def test_an_odd_picture_is_read_in_rgb(model, data, first, last):
-    image = sources_of(asked(model, input_image=text_of(data)), Settings()).image
+    image = sources_of(asked(model, input_image=text_of(data)), GuardedHttp(Guard())).image
     assert image is not None and (image.mode, image.size) == ("RGB", SIZE)
     assert (image.getpixel((0, 0)), image.getpixel((39, 23))) == (first, last)
 
@@ -95,7 +97,7 @@ def test_an_odd_picture_is_read_in_rgb(model, data, first, last):
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
 def test_a_broken_picture_is_refused_at_its_field(model, field, data):
     with pytest.raises(BadImage) as refused:
-        sources_of(asked(model, **{field: text_of(data)}), Settings())
+        sources_of(asked(model, **{field: text_of(data)}), GuardedHttp(Guard()))
     (problem,) = refused.value.problems
     assert (problem.type, problem.loc) == ("image_decode_error", ("body", field))
 
@@ -131,4 +133,4 @@ def test_words_alone_come_without_pictures():
     request = validate_generation(
         {"prompt": "a cat"}, GenerateRequest, default_preset=preset_named("starter"), styles=STYLES, limits=Settings()
     )
-    assert sources_of(request, Settings()) == Sources()
+    assert sources_of(request, GuardedHttp(Guard())) == Sources()
