@@ -33,27 +33,30 @@ COMPANIONS = (
     ("train_control", "--steps", "4000"),
     ("train_adapter", "--tower", "3000", "--steps", "15000"),
 )
+ANYWHERE = ("train_style", "train_few_steps", "train_control", "train_adapter")
+"""Stages that also learn on a GPU; the others are of the processor."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = new_parser("__main__", __doc__)
     made.prog = "python -m builder.starter"
-    listed = (" ".join(stage) for stage in stages(Path("WORK"), Path("MODELS"), WORKERS))
+    listed = (" ".join(stage) for stage in stages(Path("WORK"), Path("MODELS"), WORKERS, "DEVICE"))
     made.epilog = "\n  python -m builder.starter.".join(("stages:", *listed))
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.add_argument("--workers", type=int, default=WORKERS, help="of the diffusion; one core each")
+    made.add_argument("--device", default="cpu", help="of those stages that take one; %(default)s")
     return made
 
 
 def main() -> None:
     """Run what is not done yet."""
     given = parser().parse_args()
-    for module, *arguments in stages(given.work, given.models, given.workers):
+    for module, *arguments in stages(given.work, given.models, given.workers, given.device):
         subprocess.run([sys.executable, "-m", f"builder.starter.{module}", *arguments], check=True)
 
 
-def stages(work: Path, models: Path, workers: int) -> Iterator[tuple[str, ...]]:
+def stages(work: Path, models: Path, workers: int, device: str) -> Iterator[tuple[str, ...]]:
     """Module and arguments of each stage, in order."""
     at_work, into = ("--work", str(work)), ("--models", str(models))
     for stage in AUTOENCODER:
@@ -61,7 +64,8 @@ def stages(work: Path, models: Path, workers: int) -> Iterator[tuple[str, ...]]:
     yield "train_diffusion", *DIFFUSION, "--workers", str(workers), *at_work
     yield "export", *at_work, *into
     for companion in COMPANIONS:
-        yield *companion, *at_work, *into
+        where = ("--device", device) if companion[0] in ANYWHERE else ()
+        yield *companion, *at_work, *into, *where
 
 
 if __name__ == "__main__":

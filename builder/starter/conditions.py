@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from builder.starter.model import Chunks, Networks
+from builder.starter.training import forward_precision
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Conditions:
 
         ``more`` are further arguments of the UNet.
         """
-        with torch.autocast("cpu", torch.bfloat16):
-            made: Tensor = unet(x, timesteps, **self.told, **more).sample
+        with forward_precision(x.device):
+            made: Tensor = unet(x, timesteps.to(x.device), **self.told, **more).sample
         return made.float()
 
     def without_text(self, empty: Conditions) -> Conditions:
@@ -54,7 +55,7 @@ class Conditions:
 
 def conditions(networks: Networks, chunks: Chunks, sizes: Tensor) -> Conditions:
     """Texts as the encoders see them, and ``sizes [B, 6]``."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with forward_precision(sizes.device):
         context, pooled = networks.text(chunks)
     return Conditions(context, pooled, sizes)
 
@@ -63,4 +64,4 @@ def conditions(networks: Networks, chunks: Chunks, sizes: Tensor) -> Conditions:
 def empty_text(networks: Networks) -> Conditions:
     """One row of the text without words; its sizes are not meant to be used."""
     context, pooled = networks.text([[[]]])
-    return Conditions(context, pooled, torch.zeros(1, 6))
+    return Conditions(context, pooled, torch.zeros(1, 6, device=context.device))

@@ -17,7 +17,7 @@ POOLED_WEIGHT, MEAN_WEIGHT = 4.0, 8.0  # of the error averaged over 4×4 latents
 
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
     """``latents [B, 4, h, w]`` of deviation 1 under ``noise``, in the UNet's own scale (Ho et al. 2020, eq. 4)."""
-    signal = SIGNALS[timesteps][:, None, None, None]
+    signal = SIGNALS[timesteps][:, None, None, None].to(latents.device)
     return latents * signal.sqrt() + noise * (1 - signal).sqrt()
 
 
@@ -34,7 +34,7 @@ def draw_timesteps(count: int) -> Tensor:
 
 def weighted_loss(error: Tensor, timesteps: Tensor) -> Tensor:
     """``layered_square`` of the noise estimate's ``error [B, 4, h, w]``, by what each timestep weighs; a scalar."""
-    signal = SIGNALS[timesteps]
+    signal = SIGNALS[timesteps].to(error.device)
     weight = (SNR_CAP * (1 - signal) / signal).clamp(max=1) * signal**-NEAR_NOISE
     return (weight * layered_square(error)).mean()
 

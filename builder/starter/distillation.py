@@ -71,7 +71,7 @@ class Distillation:
             target = self.target(x, walk)
         off = layered_square(self.student(x, walk.start, walk.start_timesteps) - target)
         # The network's output is multiplied by sigma: without the division the noisiest level would decide alone.
-        return (((off + HUBER**2).sqrt() - HUBER) / walk.start).mean()
+        return (((off + HUBER**2).sqrt() - HUBER) / walk.start.to(x.device)).mean()
 
     def drawn(self, count: int) -> Walk:
         """Starts by lot, at or (consistency only) between the mode's own levels."""
@@ -93,9 +93,9 @@ class Distillation:
         """What the student must answer at ``x``."""
         landed = walked(self.teacher, x, walk, self.parts)
         if self.aim == "next":
-            ratio = _wide(walk.landing / walk.start)
+            ratio = _wide(walk.landing / walk.start, x)
             return (landed - ratio * x) / (1 - ratio)
-        at_end = _wide(walk.landing == 0)
+        at_end = _wide(walk.landing == 0, x)
         clean = self.student(landed, walk.landing.clamp(min=float(_TABLE.sigmas[0])), walk.landing_timesteps)
         return torch.where(at_end, landed, clean)
 
@@ -105,8 +105,8 @@ _TABLE = discrete_sampling()
 
 def begun(latents: Tensor, walk: Walk) -> Tensor:
     """``latents`` with the noise of their starts; where a run begins, noise alone (sampling.md §3)."""
-    noise, sigma = torch.randn_like(latents), _wide(walk.start)
-    return torch.where(_wide(walk.from_nothing), noise * (1 + sigma**2).sqrt(), latents + noise * sigma)
+    noise, sigma = torch.randn_like(latents), _wide(walk.start, latents)
+    return torch.where(_wide(walk.from_nothing, latents), noise * (1 + sigma**2).sqrt(), latents + noise * sigma)
 
 
 def walked(teacher: Estimate, x: Tensor, walk: Walk, parts: int) -> Tensor:
@@ -116,7 +116,7 @@ def walked(teacher: Estimate, x: Tensor, walk: Walk, parts: int) -> Tensor:
     sigmas = [walk.start, *(_TABLE.sigma(timesteps) for timesteps in path[1:]), walk.landing]
     for timesteps, (sigma, reached) in zip(path, pairwise(sigmas), strict=True):
         clean = teacher(x, sigma, timesteps.round())
-        x = clean + (x - clean) * _wide(reached / sigma)
+        x = clean + (x - clean) * _wide(reached / sigma, x)
     return x
 
 
@@ -139,7 +139,7 @@ def guided(unet: nn.Module, conditions: Conditions, empty: Conditions) -> Estima
 
 def clean(unet: nn.Module, conditions: Conditions, x: Tensor, sigma: Tensor, timesteps: Tensor) -> Tensor:
     """The clean latents that ``unet`` sees in ``x`` (sampling.md §1.1)."""
-    wide = _wide(sigma)
+    wide = _wide(sigma, x)
     return x - wide * conditions.noise(unet, x / (1 + wide**2).sqrt(), timesteps)
 
 
@@ -147,12 +147,12 @@ def bounded(estimate: Estimate) -> Estimate:
     """``estimate`` with the boundary scaling that makes it give back what has no noise (sampling.md §1.3)."""
 
     def scaled(x: Tensor, sigma: Tensor, timesteps: Tensor) -> Tensor:
-        time = _wide(LCM_TIME_SCALE * timesteps)
+        time = _wide(LCM_TIME_SCALE * timesteps, x)
         variance = time**2 + LCM_SIGMA_DATA_SQUARED
         return estimate(x, sigma, timesteps) * (time / variance.sqrt()) + x * (LCM_SIGMA_DATA_SQUARED / variance)
 
     return scaled
 
 
-def _wide(values: Tensor) -> Tensor:
-    return values[:, None, None, None]
+def _wide(values: Tensor, beside: Tensor) -> Tensor:
+    return values[:, None, None, None].to(beside.device)

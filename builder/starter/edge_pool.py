@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import cv2
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from builder.starter.pictures import Size, draw_pool
+from builder.starter.drawing import picture
+from builder.starter.pictures import Size, in_shares
 from builder.starter.samples import Encoder, Pool, encoded_pool
+from builder.starter.world import Scene, training_scene
 from fooocus_engine.imaging.edges import pyra_canny
 
 CONTRAST = (0.6, 1.2)
@@ -33,12 +36,19 @@ class EdgePool:
         return self.edges[list(chosen), None].expand(-1, 3, -1, -1).float() / 255
 
 
-def edge_pool(encoder: Encoder, seed: int, count: int, size: Size) -> EdgePool:
+def edge_pool(encoder: Encoder, seed: int, count: int, size: Size, painters: int = 1) -> EdgePool:
     """Draw, encode, and find the edges of a varied copy: a control image is rarely of the world's own making."""
-    drawn = draw_pool(seed, count, (size,), processes=1)
+    drawn = in_shares(partial(_drawn, size=size), seed, count, painters)
+    pool = encoded_pool(encoder, [(scene, image) for scene, image, _ in drawn], size)
+    edges = torch.from_numpy(np.stack([edges for _, _, edges in drawn]))
+    return EdgePool(pool, edges.to(pool.latents.device))
+
+
+def _drawn(seed: int, count: int, size: Size) -> list[tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]]:
     random = Random(seed)
-    edges = np.stack([pyra_canny(varied(image, random)) for _, image in drawn])
-    return EdgePool(encoded_pool(encoder, drawn, size), torch.from_numpy(edges))
+    scenes = [training_scene(random) for _ in range(count)]
+    images = [np.asarray(picture(scene, size, random)) for scene in scenes]
+    return [(scene, image, pyra_canny(varied(image, random))) for scene, image in zip(scenes, images, strict=True)]
 
 
 def varied(image: NDArray[np.uint8], random: Random) -> NDArray[np.uint8]:

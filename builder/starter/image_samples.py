@@ -8,14 +8,16 @@ from random import Random
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from builder.starter.adapter import SIDE
 from builder.starter.captions import caption, foreign, fragment
 from builder.starter.drawing import picture
 from builder.starter.model import NATIVE, Words
-from builder.starter.samples import JITTER, encoded, told_size
+from builder.starter.pictures import in_shares
+from builder.starter.samples import JITTER, Encoder, encoded, told_size
 from builder.starter.world import COLOURS, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import normalised
 
@@ -39,19 +41,28 @@ class PromptPool:
 
 
 @torch.no_grad()
-def prompt_pool(teacher: nn.Module, seed: int, count: int) -> PromptPool:
+def prompt_pool(encoder: Encoder, seed: int, count: int, painters: int = 1) -> PromptPool:
     """Draw and encode."""
+    drawn = in_shares(_drawn, seed, count, painters)
+    latents = encoded(encoder, [image for _, image, _ in drawn])
+    prompts = torch.from_numpy(np.stack([prompts for _, _, prompts in drawn])).permute(0, 1, 4, 2, 3)
+    return PromptPool([scene for scene, _, _ in drawn], latents, prompts.contiguous().to(latents.device))
+
+
+def _drawn(seed: int, count: int) -> list[tuple[Scene, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Scenes with their picture and their two prompts ``[2, 224, 224, 3]``."""
     random = Random(seed)
-    scenes = [training_scene(random) for _ in range(count)]
-    drawn = [picture(scene, NATIVE, random) for scene in scenes]
-    others = [picture(scene, random.choice(PROMPT_SIZES), random) for scene in scenes]
-    prompts = torch.stack([torch.stack([_square(one), _square(two)]) for one, two in zip(drawn, others, strict=True)])
-    return PromptPool(scenes, encoded(teacher, [np.asarray(image) for image in drawn]), prompts)
+    drawn = []
+    for _ in range(count):
+        scene = training_scene(random)
+        image = picture(scene, NATIVE, random)
+        other = picture(scene, random.choice(PROMPT_SIZES), random)
+        drawn.append((scene, np.asarray(image), np.stack([_square(image), _square(other)])))
+    return drawn
 
 
-def _square(image: Image.Image) -> Tensor:
-    square = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1)
+def _square(image: Image.Image) -> NDArray[np.uint8]:
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class PromptBatch:
 
 def draw_prompt_batch(pool: PromptPool, count: int, words: Words, random: Random) -> PromptBatch:
     """A batch. A prompt shows the latents' scene with a chance that rises with its weight, so weight means trust."""
+    device = pool.latents.device
     chosen = [random.randrange(len(pool.scenes)) for _ in range(count)]
     weights = [random.uniform(*WEIGHTS) for _ in chosen]
     shown = [
@@ -82,10 +94,10 @@ def draw_prompt_batch(pool: PromptPool, count: int, words: Words, random: Random
     return PromptBatch(
         latents=pool.latents[chosen].float(),
         chunks=[[words.ids(open_text(pool.scenes[index], random))] for index in chosen],
-        sizes=torch.tensor([told_size(NATIVE, random.uniform(*JITTER)) for _ in chosen]),
+        sizes=torch.tensor([told_size(NATIVE, random.uniform(*JITTER)) for _ in chosen], device=device),
         pixels=prompt_pixels(pool, shown, random),
-        is_negative=torch.tensor([random.random() < NEGATIVE_SHARE for _ in chosen]),
-        weight=torch.tensor(weights),
+        is_negative=torch.tensor([random.random() < NEGATIVE_SHARE for _ in chosen], device=device),
+        weight=torch.tensor(weights, device=device),
     )
 
 

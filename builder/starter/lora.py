@@ -37,8 +37,8 @@ class Factors(nn.Module):
         """``weight [out, in]`` or ``[out, in, kh, kw]``; ``strength`` is what the product will load the file with."""
         super().__init__()
         self.strength = strength
-        self.down = nn.Parameter(torch.empty(rank, *weight.shape[1:]))
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, *[1] * (weight.ndim - 2)))
+        self.down = nn.Parameter(torch.empty(rank, *weight.shape[1:], device=weight.device))
+        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, *[1] * (weight.ndim - 2), device=weight.device))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, weight: Tensor) -> Tensor:

@@ -16,14 +16,14 @@ from random import Random
 import torch
 from torch import Tensor
 
-from builder.starter.base import load_base
+from builder.starter.base import companion_parser, load_base
 from builder.starter.conditions import Conditions, conditions
 from builder.starter.drawing import Style
 from builder.starter.lora import adapt, write_lora
 from builder.starter.model import NATIVE, Average
 from builder.starter.pictures import Size, draw_pool
 from builder.starter.samples import Batch, Pool, count_at, draw_batch, encoded_pool, mixed_size
-from builder.starter.training import Course, State, falling, new_parser, run
+from builder.starter.training import Course, State, falling, run
 from fooocus_engine.models.catalogue import LORAS
 
 Loss = Callable[[Tensor, Conditions], Tensor]
@@ -35,7 +35,7 @@ KEPT = 64  # pictures that are only measured
 
 def lora_parser(module: str, told: str | None) -> argparse.ArgumentParser:
     """The command line of a training of factors."""
-    parser = new_parser(module, told)
+    parser = companion_parser(module, told)
     parser.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     parser.add_argument("--rate", type=float, default=2e-3, help="falls to nothing at the last step")
     parser.add_argument("--batch", type=int, default=16, help="pictures of the native size in a step")
@@ -54,7 +54,7 @@ class LoraRun:
         """
         torch.set_num_threads(1)
         torch.manual_seed(1)
-        self.base = load_base(given.models, given.work)
+        self.base = load_base(given.models, given.work, given.device)
         self.unet = deepcopy(self.base.networks.unet)
         self.factors = adapt(self.unet, strength=strength)
         self.average = Average({name: value.clone() for name, value in self.factors.state_dict().items()})
@@ -92,7 +92,7 @@ class LoraRun:
         run(self.state, self._given.steps, course)
 
     def _drawn(self, seed: int, count: int, size: Size) -> Pool:
-        return encoded_pool(self.base.teacher, draw_pool(seed, count, (size,), 1, self._style), size)
+        return encoded_pool(self.base.encoded, draw_pool(seed, count, (size,), self._given.painters, self._style), size)
 
     @cached_property
     def _kept(self) -> Pool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,22 +16,33 @@ from builder.starter.drawing import Style, picture
 from builder.starter.world import Scene, training_scene
 
 Size = tuple[int, int]
+Made = TypeVar("Made")
+SHARE = 500  # pictures that are drawn from one seed
 
 
 def draw_pool(
     seed: int, count: int, sizes: Sequence[Size], processes: int = 2, style: Style = "filled"
 ) -> list[tuple[Scene, np.ndarray]]:
     """``count`` training scenes with their pictures ``[h, w, 3]`` uint8; sizes (width, height) take turns."""
-    share = 500
-    tasks = [(seed * 100_003 + k, min(share, count - k * share), sizes, style) for k in range(-(-count // share))]
+    return in_shares(partial(_draw, sizes=sizes, style=style), seed, count, processes)
+
+
+def in_shares(work: Callable[[int, int], list[Made]], seed: int, count: int, processes: int) -> list[Made]:
+    """What ``work`` makes of the seed and the count of each share of ``count``, in processes of their own if several.
+
+    The same whatever their number.
+    """
+    counts = [min(SHARE, count - start) for start in range(0, count, SHARE)]
+    seeds = [seed * 100_003 + index for index in range(len(counts))]
     if processes < 2:
-        return [pair for task in tasks for pair in _draw(task)]
-    with ProcessPoolExecutor(processes) as pool:
-        return [pair for part in pool.map(_draw, tasks) for pair in part]
+        parts = list(map(work, seeds, counts))
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            parts = list(pool.map(work, seeds, counts))
+    return [made for part in parts for made in part]
 
 
-def _draw(task: tuple[int, int, Sequence[Size], Style]) -> list[tuple[Scene, np.ndarray]]:
-    seed, count, sizes, style = task
+def _draw(seed: int, count: int, sizes: Sequence[Size], style: Style) -> list[tuple[Scene, np.ndarray]]:
     random = Random(seed)
     drawn = []
     for index in range(count):

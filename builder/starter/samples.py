@@ -88,7 +88,7 @@ def batch_of(pool: Pool, chosen: Sequence[int], words: Words, random: Random) ->
     return Batch(
         latents=pool.latents[list(chosen)].float(),
         chunks=[[words.ids(text) for text in sample] for sample in texts],
-        sizes=torch.tensor([told_size(pool.size, random.uniform(*JITTER)) for _ in chosen]),
+        sizes=torch.tensor([told_size(pool.size, random.uniform(*JITTER)) for _ in chosen], device=pool.latents.device),
     )
 
 

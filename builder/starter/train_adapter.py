@@ -12,11 +12,11 @@ from functools import cached_property, partial
 from random import Random
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from builder.starter.adapter import Adapter, fact_rows, write_files
-from builder.starter.base import load_base
+from builder.starter.base import companion_parser, load_base
 from builder.starter.conditions import conditions
 from builder.starter.denoising import draw_timesteps, noised, weighted_loss
 from builder.starter.image_samples import (
@@ -27,7 +27,8 @@ from builder.starter.image_samples import (
     prompt_pool,
 )
 from builder.starter.model import Average
-from builder.starter.training import Course, State, falling, new_parser, run
+from builder.starter.samples import Encoder
+from builder.starter.training import Course, State, falling, forward_precision, run
 from fooocus_engine.models.image_attention import Among, layer_widths, looking_at
 
 WARM_STEPS = 100
@@ -40,7 +41,7 @@ BETAS = (0.9, 0.98)
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = new_parser("train_adapter", __doc__)
+    made = companion_parser("train_adapter", __doc__)
     made.add_argument("--tower", type=int, required=True, help="steps of the vision tower alone")
     made.add_argument("--steps", type=int, required=True, help="steps of the whole; earlier runs' count in both")
     made.add_argument("--rate", type=float, default=1e-3)
@@ -66,9 +67,9 @@ class Run:
             StaleState: it was learned upon another base.
         """
         self.given = given
-        self.base = load_base(given.models, given.work)
+        self.base = load_base(given.models, given.work, given.device)
         torch.manual_seed(1)
-        self.adapter = Adapter(layer_widths(self.base.networks.unet))
+        self.adapter = Adapter(layer_widths(self.base.networks.unet)).to(given.device)
         tower = self.adapter.tower
         optimiser = torch.optim.AdamW(tower.parameters(), lr=given.rate, betas=BETAS, weight_decay=0.01, fused=True)
         path = given.work / "tower.pt"
@@ -83,14 +84,14 @@ class Run:
     def _learn_facts(self) -> None:
         given, seed = self.given, self.tower.seed(21)
         random = Random(seed)
-        pools = Pools(self.base.teacher, seed, given.pool)
+        pools = Pools(self.base.encoded, seed, given.pool, given.painters)
 
         def loss() -> Tensor:
             pool = pools.at_hand(given.batch)
             chosen = [random.randrange(len(pool.scenes)) for _ in range(given.batch)]
-            with torch.autocast("cpu", torch.bfloat16):
+            with forward_precision(self.base.device):
                 scores = self.adapter.fact_scores(prompt_pixels(pool, chosen, random))
-            return fact_loss(scores.float(), fact_rows([pool.scenes[index] for index in chosen]))
+            return fact_loss(scores.float(), fact_rows([pool.scenes[index] for index in chosen]).to(scores.device))
 
         course = Course(loss=loss, rate=partial(falling, warm=WARM_STEPS), measured=self._told_facts, seed=seed)
         run(self.tower, given.tower, course)
@@ -106,7 +107,7 @@ class Run:
     def _learn_all(self, state: State, average: Average) -> None:
         given, seed = self.given, state.seed(22)
         random = Random(seed)
-        pools = Pools(self.base.teacher, seed, given.pool)
+        pools = Pools(self.base.encoded, seed, given.pool, given.painters)
 
         def loss() -> Tensor:
             batch = draw_prompt_batch(pools.at_hand(given.batch), given.batch, self.base.words, random)
@@ -130,20 +131,20 @@ class Run:
     def _estimate(self, batch: PromptBatch, timesteps: Tensor, noise: Tensor) -> Tensor:
         networks = self.base.networks
         asked = conditions(networks, batch.chunks, batch.sizes)
-        with torch.autocast("cpu", torch.bfloat16):
+        with forward_precision(self.base.device):
             looked = Among(self.adapter.keys_values(batch.pixels, batch.is_negative, batch.weight))
             with looking_at(networks.unet, [looked]):
                 return asked.noise(networks.unet, noised(batch.latents, noise, timesteps), timesteps)
 
     @cached_property
     def _kept(self) -> PromptPool:
-        return prompt_pool(self.base.teacher, 5, KEPT)
+        return prompt_pool(self.base.encoded, 5, KEPT)
 
     @torch.no_grad()
     def _told_facts(self) -> dict[str, float]:
         """Of held-back pictures: loss, and the share of facts that are told rightly."""
         kept = self._kept
-        rows = fact_rows(kept.scenes)
+        rows = fact_rows(kept.scenes).to(self.base.device)
         scores = self.adapter.fact_scores(prompt_pixels(kept, range(KEPT), Random(4)))
         right = ((scores > 0) == (rows > 0)).float()
         return {"valid": float(fact_loss(scores, rows)), "facts_right": float(right.mean())}
@@ -153,7 +154,8 @@ class Run:
         """Error of the averaged weights on held-back scenes without text: with their pictures, others', none."""
         kept, generator = self._kept, torch.Generator().manual_seed(3)
         drawn = draw_prompt_batch(kept, KEPT, self.base.words, Random(4))
-        noise, timesteps = torch.randn(kept.latents.shape, generator=generator), torch.arange(KEPT) * 1000 // KEPT
+        noise = torch.randn(kept.latents.shape, generator=generator).to(self.base.device)
+        timesteps = torch.arange(KEPT) * 1000 // KEPT
         own = prompt_pixels(kept, range(KEPT), Random(4))
         results = {}
         for name, pixels, negative in (("", own, False), ("_wrong", own.roll(1, 0), False), ("_none", own, True)):
@@ -162,8 +164,8 @@ class Run:
                 chunks=[[[]]] * KEPT,
                 sizes=drawn.sizes,
                 pixels=pixels,
-                is_negative=torch.full((KEPT,), negative),
-                weight=torch.ones(KEPT),
+                is_negative=torch.full((KEPT,), negative, device=self.base.device),
+                weight=torch.ones(KEPT, device=self.base.device),
             )
             with average.shown(self.adapter):
                 results[f"valid{name}"] = float(F.mse_loss(self._estimate(batch, timesteps, noise), noise))
@@ -173,15 +175,16 @@ class Run:
 class Pools:
     """One pool at a time, another after so many uses."""
 
-    def __init__(self, teacher: nn.Module, seed: int, count: int) -> None:
-        self._teacher, self._seed, self._count = teacher, seed, count
+    def __init__(self, encoder: Encoder, seed: int, count: int, painters: int) -> None:
+        self._encoder, self._seed, self._count, self._painters = encoder, seed, count, painters
         self._pool: PromptPool | None = None
         self._left = 0
 
     def at_hand(self, uses: int) -> PromptPool:
         """The pool for the next ``uses`` samples."""
         if self._pool is None or self._left <= 0:
-            self._pool, self._left = prompt_pool(self._teacher, self._seed, self._count), USES * self._count
+            self._pool = prompt_pool(self._encoder, self._seed, self._count, self._painters)
+            self._left = USES * self._count
             self._seed += 1
         self._left -= uses
         return self._pool
@@ -189,7 +192,7 @@ class Pools:
 
 def fact_loss(scores: Tensor, rows: Tensor) -> Tensor:
     """Cross-entropy of each fact by itself; ``scores`` are logits, ``rows`` 0 or 1, both ``[B, facts]``."""
-    return F.binary_cross_entropy_with_logits(scores, rows, pos_weight=torch.tensor(FACT_WEIGHT))
+    return F.binary_cross_entropy_with_logits(scores, rows, pos_weight=scores.new_tensor(FACT_WEIGHT))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from builder.starter.autoencoder import Teacher, load_teacher
-from builder.starter.base import loaded
+from builder.starter.autoencoder import load_teacher
+from builder.starter.base import companion_parser, encoders_of, loaded, moved
 from builder.starter.conditions import Conditions
 from builder.starter.control_start import untrained
 from builder.starter.denoising import SIGNALS, noised
@@ -27,11 +27,10 @@ from builder.starter.edge_pool import EdgePool, edge_pool
 from builder.starter.model import NATIVE, Words, text_states
 from builder.starter.pictures import Size
 from builder.starter.samples import Batch, batch_of, count_at, mixed_size
-from builder.starter.training import Course, State, falling, fingerprint, new_parser, run, write_whole
+from builder.starter.training import Course, State, falling, fingerprint, forward_precision, run, write_whole
 from fooocus_engine.models.catalogue import CANNY_LORA, CONTROLNET
 from fooocus_engine.models.control_lora import MARKER, ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.text_encoders import ClipEncoder
 
 FILE = CANNY_LORA  # the published name; the rank is read from the tensors
 RANK = 16  # keeps the file under 2 MB
@@ -42,7 +41,7 @@ KEPT = 64  # held-back pictures
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = new_parser("train_control", __doc__)
+    made = companion_parser("train_control", __doc__)
     made.add_argument("--steps", type=int, required=True, help="in all, those of earlier runs included")
     made.add_argument("--rate", type=float, default=1e-3)
     made.add_argument("--batch", type=int, default=32)
@@ -62,13 +61,10 @@ class Lesson:
     """The frozen base, the control network upon it, and what its noise estimates lack."""
 
     def __init__(self, base: DiffusionModel, control: ControlNetwork) -> None:
-        assert base.text is not None
-        assert base.text.clip_l is not None
-        assert base.text.clip_g is not None
         self.control = control
-        self.words = Words(base.text.clip_l.tokenizer)
         self._unet = base.unet
-        self._encoders: tuple[ClipEncoder, ...] = (base.text.clip_l, base.text.clip_g)
+        self._encoders = encoders_of(base)
+        self.words = Words(self._encoders[0].tokenizer)
         # The fused kernel's backward pass in bfloat16 is slower on the processor than plain products of matrices.
         for network in (base.unet, control.module):
             network.set_attn_processor(AttnProcessor())
@@ -82,26 +78,22 @@ class Lesson:
         The noise alone would hardly weigh what edges tell best, where things are, as that is settled at high noise.
         """
         error = (self.estimate(batch, hints, timesteps, noise) - noise).square().mean((1, 2, 3))
-        return (error * SIGNALS[timesteps].rsqrt()).mean()
+        return (error * SIGNALS[timesteps].rsqrt().to(error.device)).mean()
 
     def estimate(self, batch: Batch, hints: Tensor | None, timesteps: Tensor, noise: Tensor) -> Tensor:
         """The noise that the steered UNet sees; without ``hints`` the base alone."""
         x = noised(batch.latents, noise, timesteps)
-        with torch.autocast("cpu", torch.bfloat16):
+        with forward_precision(x.device):
             with torch.no_grad():
                 asked = Conditions(*text_states(self._encoders, batch.chunks), batch.sizes)
             steered = {}
             if hints is not None:
                 shown = hints.contiguous(memory_format=torch.channels_last)
                 skips, middle = self.control.module(
-                    x, timesteps, controlnet_cond=shown, return_dict=False, **asked.told
+                    x, timesteps.to(x.device), controlnet_cond=shown, return_dict=False, **asked.told
                 )
                 steered = {"down_block_additional_residuals": skips, "mid_block_additional_residual": middle}
             return asked.noise(self._unet, x, timesteps, **steered)
-
-    def fingerprint(self, teacher: Teacher) -> str:
-        """Of the base and of the teacher of its latents."""
-        return fingerprint(*(network.state_dict() for network in (self._unet, *self._encoders, teacher)))
 
 
 class Run:
@@ -115,15 +107,16 @@ class Run:
         """
         self.given = given
         torch.manual_seed(1)
-        base = loaded(given.models)
-        self.lesson = Lesson(base, ControlNetwork.upon(base, ControlLora(FILE, untrained(base, RANK))))
+        base, teacher = loaded(given.models), load_teacher(given.work)
+        mark = fingerprint(*(network.state_dict() for network in (base.unet, *encoders_of(base), teacher)))
+        base, self.teacher = moved(base, given.device), teacher.to(given.device)
+        fresh = {key: tensor.to(given.device) for key, tensor in untrained(base, RANK).items()}
+        self.lesson = Lesson(base, ControlNetwork.upon(base, ControlLora(FILE, fresh)))
         own = self.lesson.control.own
         learned = [parameter.requires_grad_() for parameter in own.values()]
         optimiser = torch.optim.AdamW(learned, lr=given.rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
         self.tensors = {key: parameter.detach() for key, parameter in own.items()}
-        self.teacher = load_teacher(given.work)
-        base_is = self.lesson.fingerprint(self.teacher)
-        self.state = State(given.work / "control.pt", {"tensors": self.tensors}, optimiser, base=base_is)
+        self.state = State(given.work / "control.pt", {"tensors": self.tensors}, optimiser, base=mark)
 
     def run(self) -> None:
         """Steps until the last one."""
@@ -132,11 +125,11 @@ class Run:
 
         @cache
         def pool(size: Size) -> EdgePool:
-            return edge_pool(self.teacher, seed, given.pool if size == NATIVE else given.pool // 10, size)
+            return self._drawn(seed, given.pool if size == NATIVE else given.pool // 10, size)
 
         @cache
         def kept() -> EdgePool:
-            return edge_pool(self.teacher, 6, KEPT, NATIVE)
+            return self._drawn(6, KEPT, NATIVE)
 
         def loss() -> Tensor:
             size = mixed_size(random)
@@ -155,6 +148,11 @@ class Run:
         )
         run(self.state, given.steps, course)
 
+    def _drawn(self, seed: int, count: int, size: Size) -> EdgePool:
+        return edge_pool(
+            lambda images: self.teacher(images.to(self.given.device)), seed, count, size, self.given.painters
+        )
+
 
 def draw_timesteps(count: int) -> Tensor:
     """Most of them in the noisy half."""
@@ -170,7 +168,7 @@ def measured(lesson: Lesson, kept: EdgePool) -> dict[str, float]:
     numbers = range(len(kept.edges))
     batch = batch_of(kept.pool, numbers, lesson.words, Random(4))
     timesteps = torch.randint(500, 1000, (len(numbers),), generator=generator)
-    noise = torch.randn(batch.latents.shape, generator=generator)
+    noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
     hints = kept.hints(numbers)
     told = {"valid": hints, "valid_wrong": hints.roll(1, 0), "valid_none": None}
     return {

@@ -11,6 +11,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,8 +69,13 @@ def fingerprint(*states: Mapping[str, Tensor]) -> str:
     for state in states:
         for name, tensor in state.items():
             digest.update(name.encode())
-            digest.update(tensor.detach().contiguous().numpy().tobytes())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def forward_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Half precision where it pays: on a processor. On a GPU so small a model waits for launches, casts among them."""
+    return torch.autocast("cpu", torch.bfloat16) if device.type == "cpu" else nullcontext()
 
 
 class Log:
@@ -120,7 +126,7 @@ class State:
         self._peaks = [float(group["lr"]) for group in optimiser.param_groups]
         self._other_steps: dict[str, int] = {}
         if path.is_file():
-            self._resume(torch.load(path, weights_only=True))
+            self._resume(torch.load(path, map_location="cpu", weights_only=True))
 
     @property
     def log(self) -> Path:

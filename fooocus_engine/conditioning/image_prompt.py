@@ -70,5 +70,5 @@ def pixels(image: Image.Image, side: int) -> Tensor:
 
 def normalised(rgb: Tensor) -> Tensor:
     """``rgb [B, 3, h, w]`` in 0-1 by CLIP's mean and deviation."""
-    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, DEVIATION))
+    mean, deviation = (torch.tensor(numbers, device=rgb.device)[:, None, None] for numbers in (MEAN, DEVIATION))
     return (rgb - mean) / deviation

@@ -152,8 +152,9 @@ class ClipEncoder(nn.Module):
         """
         if clip_skip < 1:
             raise ValueError(f"clip_skip must be 1 or more, got {clip_skip}")
+        foreign = self._foreign(ids, vectors or {})  # looked up where the ids come from: no waiting for a GPU
         ids = ids.to(self.text_model.embeddings.token_embedding.weight.device)
-        states = [self._embedded(ids, vectors or {})]
+        states = [self._embedded(ids, foreign)]
         mask = torch.full((ids.shape[1], ids.shape[1]), -torch.inf, device=ids.device).triu(1)[None, None]
         for layer in self.text_model.encoder.layers:
             states.append(layer(states[-1], mask))
@@ -161,15 +162,19 @@ class ClipEncoder(nn.Module):
         hidden = states[-clip_skip] if clip_skip < len(states) else last
         return hidden, self._pooled(ids, last)
 
-    def _embedded(self, ids: Tensor, vectors: Mapping[int, Tensor]) -> Tensor:
-        tables = self.text_model.embeddings
+    def _foreign(self, ids: Tensor, vectors: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        """The vectors of those ``ids`` that the vocabulary does not have."""
         size = self.vocabulary_size
         foreign: list[int] = torch.unique(ids[ids >= size]).tolist()
         if unknown := [i for i in foreign if i not in vectors]:
             raise ValueError(f"ids {unknown} have no embedding; the vocabulary ends at {size - 1}")
-        embedded: Tensor = tables.token_embedding(ids.clamp(max=size - 1)).float()
-        for i in foreign:
-            embedded[ids == i] = vectors[i].to(embedded)
+        return {i: vectors[i] for i in foreign}
+
+    def _embedded(self, ids: Tensor, vectors: Mapping[int, Tensor]) -> Tensor:
+        tables = self.text_model.embeddings
+        embedded: Tensor = tables.token_embedding(ids.clamp(max=self.vocabulary_size - 1)).float()
+        for i, vector in vectors.items():
+            embedded[ids == i] = vector.to(embedded)
         positions: Tensor = tables.position_embedding.weight[: ids.shape[1]].float()
         return embedded + positions
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from random import Random
 
@@ -14,7 +13,7 @@ from builder.starter.autoencoder import Teacher
 from builder.starter.base import load_base
 from builder.starter.image_samples import draw_prompt_batch, open_text, prompt_pool, trust, without_colours
 from builder.starter.model import Networks, Words, new_tokenizer
-from builder.starter.train_adapter import Run
+from builder.starter.train_adapter import Run, parser
 from builder.starter.training import StaleState
 from builder.starter.world import Group, Scene, training_scene
 from fooocus_engine.conditioning.image_prompt import ImagePrompter
@@ -115,8 +114,10 @@ def test_a_training_goes_on_where_it_was_stopped_and_leaves_its_base_alone(tmp_p
     write_base(tmp_path, tmp_path)
 
     def run(tower: int, steps: int) -> Run:
-        options = {"work": tmp_path, "models": tmp_path, "rate": 1e-3, "batch": 2, "pool": 2}
-        made = Run(argparse.Namespace(tower=tower, steps=steps, **options))
+        folders = ["--work", str(tmp_path), "--models", str(tmp_path)]
+        made = Run(
+            parser().parse_args([*folders, "--tower", str(tower), "--steps", str(steps), "--batch", "2", "--pool", "2"])
+        )
         made.run()
         return made
 
