@@ -10,6 +10,7 @@ import pytest
 
 import builder.starter.__main__ as whole
 
+PLACEHOLDERS = {"w": "WORK", "m": "MODELS", "cpu": "DEVICE"}
 STAGES = list(whole.stages(Path("w"), Path("m"), 2, "cpu"))
 TRAINED = [(module, arguments) for module, *arguments in STAGES if module != "export"]
 
@@ -41,7 +42,7 @@ def test_the_help_lists_every_stage_as_a_command():
     commands = [line.split() for line in told if line.startswith("  python -m builder.starter.")]
     assert [command[2].rpartition(".")[2] for command in commands] == [module for module, *_ in STAGES]
     for command, (_, *arguments) in zip(commands, STAGES, strict=True):
-        assert command[3:] == [{"w": "WORK", "m": "MODELS", "cpu": "DEVICE"}.get(argument, argument) for argument in arguments]
+        assert command[3:] == [PLACEHOLDERS.get(argument, argument) for argument in arguments]
 
 
 def test_a_stage_that_fails_stops_the_rest(monkeypatch):
