@@ -87,6 +87,7 @@ def write_checkpoint(networks: Mapping[str, Tensor], vae: Mapping[str, Tensor], 
         "vae.json": {"norm_num_groups": autoencoder.CONFIG["norm_num_groups"]},
         "text_encoder.json": dict(model.TEXT_L),
         "text_encoder_2.json": dict(model.TEXT_G),
+        "model.json": {"native_side": model.NATIVE[0]},
     }
     for file, content in told.items():
         (companion / file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

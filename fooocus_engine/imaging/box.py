@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fooocus_engine.imaging.resize import Size, fitted_size, shape_ceil
+from fooocus_engine.imaging.resize import Size, fitted_size, lattice_of, shape_ceil
 
 MIDDLE = 127  # of a mask: above it a pixel is repainted
 AROUND = 1.15  # the first box, over the marks' own half side
-WORKING_SHAPE = 1024  # of the parts that are worked at; see ``shape_ceil``
+WORKING_SHAPE = 1024  # of the parts that SDXL works at; see ``shape_ceil``
 ENLARGED = 4  # how many times the network makes a small part larger
 
 
@@ -73,16 +73,16 @@ def surroundings(marked: Box, size: Size) -> Box:
     return _clamped(Box(row - reach, row + reach + 1, column - reach, column + reach + 1), size)
 
 
-def is_small(box: Box) -> bool:
-    """Whether a part is enlarged by a network before it is brought to the size to work at."""
-    return shape_ceil(*box.size) < WORKING_SHAPE
+def is_small(box: Box, shape: int = WORKING_SHAPE) -> bool:
+    """Whether a part is enlarged by a network before it is brought to the size to work at, which is of that shape."""
+    return shape_ceil(*box.size, lattice_of(shape)) < shape
 
 
-def working_size(box: Box) -> Size:
-    """(width, height) that a part is worked at."""
+def working_size(box: Box, shape: int = WORKING_SHAPE) -> Size:
+    """(width, height) that a part is worked at by a model that is at home with that shape."""
     width, height = box.size
-    factor = ENLARGED if is_small(box) else 1
-    return fitted_size((factor * width, factor * height), WORKING_SHAPE)
+    factor = ENLARGED if is_small(box, shape) else 1
+    return fitted_size((factor * width, factor * height), shape, lattice_of(shape))
 
 
 def _larger(box: Box, size: Size) -> Box:

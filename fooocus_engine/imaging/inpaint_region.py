@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fooocus_engine.imaging.box import MIDDLE, Box, is_small, working_size
+from fooocus_engine.imaging.box import MIDDLE, WORKING_SHAPE, Box, is_small, working_size
 from fooocus_engine.imaging.masks import SOFT_PIXELS, WHITE, Mask, black_and_white, softened
 from fooocus_engine.imaging.resize import resampled
 
@@ -37,12 +37,21 @@ class Region:
     """Share of the new picture in 255ths, of the size of ``box``."""
 
 
-def cut_out(image: Image.Image, mask: Mask, box: Box, enlarge: Callable[[Image.Image], Image.Image]) -> Region:
-    """``box`` of ``image`` (RGB) at the size to work at; ``enlarge`` makes small ones four times as large first."""
+def cut_out(
+    image: Image.Image,
+    mask: Mask,
+    box: Box,
+    enlarge: Callable[[Image.Image], Image.Image],
+    shape: int = WORKING_SHAPE,
+) -> Region:
+    """``box`` of ``image`` (RGB) at the size to work at, which is of that ``shape``.
+
+    ``enlarge`` makes small ones four times as large first.
+    """
     part = image.crop((box.left, box.top, box.right, box.bottom))
-    if is_small(box):
+    if is_small(box, shape):
         part = enlarge(part)
-    part = resampled(part, working_size(box))
+    part = resampled(part, working_size(box, shape))
     small = Image.fromarray(mask[box.pixels])
     return Region(box, part, black_and_white(small, part.size), soft_edge(mask, box))
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-LATTICE = 64  # pixels that the sides of a fitted size are multiples of
+FULL_SIDE, LATTICE = 1024, 64  # of SDXL's pictures; pixels that the sides of a fitted size are multiples of
+PIXELS_PER_LATENT = 8
 ROUNDS = 256  # after which the search for a fitted size ends
 SAME_SHAPE = 0.1  # difference of two shapes that is none
 LANCZOS = Image.Resampling.LANCZOS
@@ -62,24 +63,29 @@ def resized(image: Image.Image, size: Size, fit: Fit = Fit.COVER) -> Image.Image
             return _contained(image, size)
 
 
-def shape_ceil(width: float, height: float) -> int:
-    """Side of the square of the same area, rounded up to a multiple of 64."""
-    return math.ceil(math.sqrt(height * width) / LATTICE) * LATTICE
+def lattice_of(native: int) -> int:
+    """What sides are multiples of, for a model at home with squares of that side: 64 for SDXL's, 8 at least."""
+    return max(native * LATTICE // FULL_SIDE // PIXELS_PER_LATENT, 1) * PIXELS_PER_LATENT
 
 
-def fitted_size(size: Size, shape: int) -> Size:
-    """``size`` if its ``shape_ceil`` is ``shape``, else sides of about that ratio that are multiples of 64 and have it.
+def shape_ceil(width: float, height: float, lattice: int = LATTICE) -> int:
+    """Side of the square of the same area, rounded up to a multiple of ``lattice``."""
+    return math.ceil(math.sqrt(height * width) / lattice) * lattice
+
+
+def fitted_size(size: Size, shape: int, lattice: int = LATTICE) -> Size:
+    """``size`` if its ``shape_ceil`` is ``shape``, else sides of about that ratio that are on the lattice and have it.
 
     For some ratios the search goes in a circle; it then ends near ``shape`` (image.md §1, set_shape_ceil).
     """
     width, height = size
     for _ in range(ROUNDS):
-        current = shape_ceil(width, height)
+        current = shape_ceil(width, height, lattice)
         if abs(current - shape) < SAME_SHAPE:
             break
         scale = shape / current
         # A side rounded to 0 ends the reference in a division by zero; it is kept at one step.
-        height, width = (max(round(side * scale / LATTICE), 1) * LATTICE for side in (height, width))
+        height, width = (max(round(side * scale / lattice), 1) * lattice for side in (height, width))
     return width, height
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fooocus_engine.errors import ModelUnavailable, shortened
+from fooocus_engine.models.companion import native_side
 from fooocus_engine.models.features import bake_of
 
 CHECKPOINTS = "checkpoints"
@@ -169,6 +170,15 @@ class Catalogue:
         """Whether the checkpoint of that name is a shipped one, whose companions are the shipped files."""
         path = self._path(CHECKPOINTS, checkpoint, False)
         return path is not None and path.is_relative_to(self.embedded_dir)
+
+    def native_side(self, checkpoint: str) -> int:
+        """Side of the square pictures, in pixels, that an installed checkpoint is at home with.
+
+        Raises:
+            ModelUnavailable: there is no such checkpoint.
+            BadModelFile: its companion tells no sensible one.
+        """
+        return native_side(self.find(CHECKPOINTS, checkpoint))
 
     def find_embedding(self, name: str, *, embedded: bool = False) -> Path | None:
         """The textual-inversion file that a prompt calls ``name``, its suffix left out or not, in any sub-folder.

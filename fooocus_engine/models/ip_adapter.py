@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.image_attention import KeysValues, layer_widths
 from fooocus_engine.models.resampler import Resampler, ResamplerSizes, sizes_of
 from fooocus_engine.models.weights import assign, built, read_file, read_weights

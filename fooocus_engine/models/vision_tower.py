@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.weights import assign, built, read_weights
 
 HEAD_SIZE = 80  # of ViT-H/14: 1280 channels, 16 heads

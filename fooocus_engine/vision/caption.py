@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from transformers import BlipConfig, BlipForConditionalGeneration
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.weights import assign, built
 from fooocus_engine.vision.names import Rule, counted, read_wrapped, renamed
 from fooocus_engine.vision.pixels import CLIP_DEVIATION, CLIP_MEAN

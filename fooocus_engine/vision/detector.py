@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import GroundingDinoForObjectDetection
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.weights import assign, built
 from fooocus_engine.vision.detector_names import library_names, sizes
 from fooocus_engine.vision.names import read_wrapped

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_weights
 from fooocus_engine.vision.pixels import CLIP_DEVIATION, CLIP_MEAN, normalised

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from transformers import SamConfig, SamModel
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import read_told
+from fooocus_engine.models.companion import read_told
 from fooocus_engine.models.weights import assign, built, read_weights
 from fooocus_engine.vision.detector import PixelBox
 from fooocus_engine.vision.names import Rule, counted, renamed

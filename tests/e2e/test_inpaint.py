@@ -79,7 +79,7 @@ def test_only_the_masked_area_and_its_soft_edge_change(engine):
         assert not np.array_equal(made[20:24, 10:14], old[20:24, 10:14])
     assert not np.array_equal(first[20:24, 10:14], second[20:24, 10:14])
     embedded = read_metadata(stored(reply)[0])
-    assert embedded is not None and '"resolution": "(1216, 832)"' in embedded.text  # of the canvas
+    assert embedded is not None and '"resolution": "(232, 152)"' in embedded.text  # of the canvas
 
 
 def test_the_parameters_of_a_reply_and_the_pictures_make_the_same_again(engine):
@@ -104,7 +104,7 @@ def test_an_inspection_shows_fill_mask_and_picture_and_loads_no_model(tmp_path):
     advanced = {"debugging_inpaint_preprocessor": True, "inpaint_respective_field": 0.5}
     reply = ask(fresh, Job("job", events.append), image_number=3, advanced_params=advanced)
     fill, mask, image = pictures(reply)
-    assert fill.shape == mask.shape == image.shape == (1024, 1024, 3)
+    assert fill.shape == mask.shape == image.shape == (188, 192, 3)
     assert set(np.unique(mask)) == {0, 255}
     assert np.array_equal(fill[mask == 0], image[mask == 0]) and not np.array_equal(fill, image)
     assert [read_metadata(data) for data in stored(reply)] == [None] * 3

@@ -12,6 +12,7 @@ from fooocus_engine.imaging.resize import (
     LATTICE,
     Fit,
     fitted_size,
+    lattice_of,
     resampled,
     resampled_bands,
     resized,
@@ -117,3 +118,15 @@ def test_a_contained_picture_is_whole_and_its_bands_go_on_with_its_lines():
 @pytest.mark.parametrize("own", [(8, 60000), (60000, 8)])
 def test_of_a_long_thin_picture_only_what_is_kept_is_scaled(own):
     assert resized(Image.new("RGB", own, (9, 9, 9)), (640, 640)).getcolors() == [(640 * 640, (9, 9, 9))]
+
+
+def test_the_lattice_is_in_proportion_to_the_models_pictures_and_of_whole_latents():
+    assert [lattice_of(side) for side in (64, 192, 256, 512, 768, 1024, 2048)] == [8, 8, 16, 32, 48, 64, 128]
+
+
+@pytest.mark.parametrize("size", [(48, 32), (320, 240), (500, 100), (1920, 1080), (96, 64)])
+def test_small_shapes_keep_a_pictures_ratio_on_their_own_lattice(size):
+    width, height = fitted_size(size, 192, lattice_of(192))
+    assert shape_ceil(width, height, 8) == 192
+    assert width % 8 == height % 8 == 0
+    assert width / height == pytest.approx(size[0] / size[1], rel=0.07)

@@ -10,11 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
+from fooocus_engine.models.companion import Companion
 from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import sdxl
 from fooocus_engine.models.families.checkpoint import Target, load_unet, take_apart
-from fooocus_engine.models.families.companion import Companion
 from fooocus_engine.models.patching import patched
 from tests.golden.records import OWN_RECORDS
 from tests.models import layouts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fooocus_engine.endpoints.generate.advanced import LEAST_STRENGTH
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
@@ -10,50 +12,70 @@ from fooocus_engine.endpoints.generate.sizes import MIN_SIDE
 from fooocus_engine.endpoints.generate.upscale_vary import MEANING, UpscaleVaryRequest, Upscaling, Varying
 from fooocus_engine.errors import InvalidRequest, Problem
 from fooocus_engine.imaging.box import interested_box, marked_box, repaints, working_size
-from fooocus_engine.imaging.resize import Size, fitted_size, shape_ceil
+from fooocus_engine.imaging.resize import Size, fitted_size, lattice_of, shape_ceil
+from fooocus_engine.models.companion import NATIVE_SIDE
 from fooocus_engine.output.encode import longest_side
 from fooocus_engine.types import Sources
 
 UPSCALE_STRENGTH = 0.382
-LEAST_SHAPE, LARGEST_VARIED = 1024, 2048  # see ``imaging.resize.shape_ceil``
 FILLED_ABOVE = 0.99  # strength of an inpaint (image-inpaint.md §4)
-LARGEST_DIFFUSED = 2800
 NETWORK_FACTOR = 4
 MAX_PIXELS = 256_000_000  # of an enlarged picture: twice the largest one taken in, by the sides (decision 0026)
 PIXELS_PER_LATENT = 8
 
 
-def goal_of(request: GenerateRequest, sources: Sources) -> Goal:
-    """What ``request`` makes of its ``sources``.
+@dataclass(frozen=True)
+class Shapes:
+    """What a model samples; see ``imaging.resize.shape_ceil``. The reference's are those of SDXL."""
+
+    native: int = NATIVE_SIDE
+    """Pictures of this shape are what the model is at home with; smaller ones are never sampled."""
+
+    @property
+    def largest_varied(self) -> int:
+        """2048 of SDXL."""
+        return 2 * self.native
+
+    @property
+    def largest_diffused(self) -> int:
+        """2800 of SDXL: above it an enlargement is not sampled."""
+        return 2800 * self.native // NATIVE_SIDE
+
+
+SDXL_SHAPES = Shapes()
+
+
+def goal_of(request: GenerateRequest, sources: Sources, shapes: Shapes = SDXL_SHAPES) -> Goal:
+    """What ``request`` makes of its ``sources`` with a model of these ``shapes``.
 
     Raises:
         InvalidRequest: the picture's size does not allow it, or there is nothing to repaint.
     """
     match request:
         case UpscaleVaryRequest():
-            return _upscaled_or_varied(request, sources)
+            return _upscaled_or_varied(request, sources, shapes)
         case RepaintRequest(input_image=str()):
-            return _repainted(request, sources)
+            return _repainted(request, sources, shapes.native)
         case _:
             return FromText()
 
 
-def _upscaled_or_varied(request: UpscaleVaryRequest, sources: Sources) -> Goal:
+def _upscaled_or_varied(request: UpscaleVaryRequest, sources: Sources, shapes: Shapes) -> Goal:
     if sources.image is None:
         raise ValueError("the request's picture has not been taken in")
     size = sources.image.size
     match MEANING[request.uov_method]:
         case Varying():
-            goal: Vary | Upscale | Enlarge = Vary(_varied(size))
+            goal: Vary | Upscale | Enlarge = Vary(_varied(size, shapes))
         case Upscaling(factor=factor, diffused=diffused):
-            goal = _upscaled(size, factor or request.upscale_value, diffused=diffused)
+            goal = _upscaled(size, factor or request.upscale_value, shapes, diffused=diffused)
     if not isinstance(goal, Enlarge):
         _check_sampled(goal.size)
     check_result(goal.size, request, "upscale_value")
     return goal
 
 
-def _repainted(request: RepaintRequest, sources: Sources) -> Goal:
+def _repainted(request: RepaintRequest, sources: Sources, shape: int) -> Goal:
     image, mask, advanced = sources.image, sources.mask, request.advanced_params
     if image is None or mask is None:
         raise ValueError("the request's pictures have not been taken in")
@@ -69,7 +91,8 @@ def _repainted(request: RepaintRequest, sources: Sources) -> Goal:
         raise InvalidRequest(problems)
     box = interested_box(marked_box(mask), image.size, advanced.inpaint_respective_field)
     filled = advanced.inpaint_strength > FILLED_ABOVE
-    goal = Inpaint(box, working_size(box), filled=filled, empty=advanced.inpaint_disable_initial_latent)
+    size, empty = working_size(box, shape), advanced.inpaint_disable_initial_latent
+    goal = Inpaint(box, size, filled=filled, empty=empty, shape=shape)
     _check_sampled(goal.size)
     return Inspect(goal) if advanced.debugging_inpaint_preprocessor else goal
 
@@ -97,19 +120,21 @@ def strength(request: GenerateRequest) -> float:
             return 1.0
 
 
-def _varied(size: Size) -> Size:
-    shape = shape_ceil(*size)
-    return fitted_size(size, min(max(shape, LEAST_SHAPE), LARGEST_VARIED))
+def _varied(size: Size, shapes: Shapes) -> Size:
+    lattice = lattice_of(shapes.native)
+    shape = shape_ceil(*size, lattice)
+    return fitted_size(size, min(max(shape, shapes.native), shapes.largest_varied), lattice)
 
 
-def _upscaled(size: Size, factor: float, *, diffused: bool) -> Upscale | Enlarge:
-    width, height = size
-    shape = shape_ceil(width * factor, height * factor)
-    if shape < LEAST_SHAPE:
-        shape, made = LEAST_SHAPE, fitted_size((NETWORK_FACTOR * width, NETWORK_FACTOR * height), LEAST_SHAPE)
+def _upscaled(size: Size, factor: float, shapes: Shapes, *, diffused: bool) -> Upscale | Enlarge:
+    (width, height), lattice = size, lattice_of(shapes.native)
+    shape = shape_ceil(width * factor, height * factor, lattice)
+    if shape < shapes.native:
+        shape = shapes.native
+        made = fitted_size((NETWORK_FACTOR * width, NETWORK_FACTOR * height), shape, lattice)
     else:
         made = int(width * factor), int(height * factor)
-    return Upscale(made) if diffused and shape <= LARGEST_DIFFUSED else Enlarge(made)
+    return Upscale(made) if diffused and shape <= shapes.largest_diffused else Enlarge(made)
 
 
 def check_result(size: Size, request: GenerateRequest, field: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fooocus_engine.endpoints.generate.image_prompts import Kind
-from fooocus_engine.imaging.box import Box
+from fooocus_engine.imaging.box import WORKING_SHAPE, Box
 from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
 from fooocus_engine.types import ImageTask, ModelChoice, OutputSettings
 
@@ -58,11 +58,13 @@ class Inpaint:
     box: Box
     """The part of the given picture that is worked on."""
     size: tuple[int, int]
-    """What that part is resized to before it is encoded."""
+    """What that part is resized to before it is encoded; of ``shape``."""
     filled: bool
     """Whether colours from around stand for what is repainted, else what was there."""
     empty: bool
     """Whether sampling starts from nothing all the same."""
+    shape: int = WORKING_SHAPE
+    """What the model is at home with; see ``imaging.resize.shape_ceil``."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Request → plan: a pure function. Reads names from the catalogue, opens no file, draws no random number, no torch.
+"""Request → plan: a pure function. Asks the catalogue alone, draws no random number, no torch.
 
 Order of evaluation: what the performance mode forces, then the ``overwrite_…`` values (sampling.md §12).
 """
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from fooocus_engine.endpoints.generate.contract import GenerateRequest
 from fooocus_engine.endpoints.generate.files import Files, choose_files, require_steering
-from fooocus_engine.endpoints.generate.goals import canvas_size, goal_of, strength
+from fooocus_engine.endpoints.generate.goals import Shapes, canvas_size, goal_of, strength
 from fooocus_engine.endpoints.generate.image_prompts import Kind, PromptedRequest
 from fooocus_engine.endpoints.generate.inpaint_outpaint import RepaintRequest
 from fooocus_engine.endpoints.generate.performance import MODES, Mode
@@ -56,7 +56,8 @@ def plan_generation(
     _refuse_missing_parts(request)
     if request.advanced_params.black_out_nsfw:
         catalogue.find(*CHECKER)
-    goal, steering = _steered(request, goal_of(request, sources or Sources()), files)
+    shapes = Shapes(catalogue.native_side(files.base))
+    goal, steering = _steered(request, goal_of(request, sources or Sources(), shapes), files)
     require_steering(steering, catalogue, shipped=files.shipped, inspected=isinstance(goal, InspectControls))
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
     images = workload.images

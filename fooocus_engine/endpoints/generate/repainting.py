@@ -95,7 +95,7 @@ def region_of(goal: Inpaint, sources: Sources, networks: Networks, job: Job) -> 
     def enlarge(part: Image.Image) -> Image.Image:
         return networks.upscaler().enlarge(part, lambda done, total: job.check())
 
-    return cut_out(given(sources), np.asarray(sources.mask), goal.box, enlarge)
+    return cut_out(given(sources), np.asarray(sources.mask), goal.box, enlarge, goal.shape)
 
 
 def start_picture(goal: Inpaint, region: Region) -> Image.Image:

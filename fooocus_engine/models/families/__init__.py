@@ -13,10 +13,10 @@ import torch
 
 from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.codec import LatentCodec
+from fooocus_engine.models.companion import read_companion
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import sd15, sdxl, sdxl_refiner
 from fooocus_engine.models.families.checkpoint import Checkpoint, Target, open_checkpoint
-from fooocus_engine.models.families.companion import read_companion
 from fooocus_engine.models.families.vae import load_codec
 from fooocus_engine.models.weights import read_weights
 

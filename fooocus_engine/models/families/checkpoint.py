@@ -16,7 +16,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.families.companion import Companion, read_companion
+from fooocus_engine.models.companion import Companion, read_companion
 from fooocus_engine.models.families.unet_layout import UNetLayout, read_layout, unet_config
 from fooocus_engine.models.families.unet_names import unet_names
 from fooocus_engine.models.sinusoids import settle_sinusoids

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fooocus_engine.endpoints.generate.goals import MAX_PIXELS, canvas_size, goal_of, strength
+from fooocus_engine.endpoints.generate.goals import MAX_PIXELS, Shapes, canvas_size, goal_of, strength
 from fooocus_engine.endpoints.generate.plan import Enlarge, FromText, Goal, Upscale, Vary
 from fooocus_engine.endpoints.generate.upscale_vary import Method
 from fooocus_engine.errors import InvalidRequest
@@ -51,6 +51,23 @@ def refused(size: tuple[int, int], method: str, **fields: object) -> tuple[tuple
 )  # fmt: skip
 def test_a_method_makes_of_a_size_what_is_specified(size, method, expected):
     assert goal(size, method) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "method", "expected"),
+    [
+        ((192, 192), "Vary (Subtle)", Vary((192, 192))),
+        ((100, 100), "Vary (Strong)", Vary((192, 192))),
+        ((1000, 1000), "Vary (Strong)", Vary((384, 384))),
+        ((192, 192), "Upscale (2x)", Upscale((384, 384))),
+        ((262, 262), "Upscale (2x)", Enlarge((524, 524))),
+        ((250, 250), "Upscale (2x)", Upscale((500, 500))),
+        ((60, 60), "Upscale (2x)", Upscale((192, 192))),
+    ],
+)  # fmt: skip
+def test_sizes_are_in_proportion_for_a_model_at_home_with_smaller_pictures(size, method, expected):
+    request = uov_asked({"input_image": "taken in", "uov_method": method})
+    assert goal_of(request, Sources(Image.new("1", size)), Shapes(192)) == expected
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from fooocus_engine.errors import InvalidRequest, JobCanceled
 from fooocus_engine.imaging.inpaint_region import filled, latent_mask
 from fooocus_engine.jobs.events import Event, Stage
 from fooocus_engine.jobs.job import Job
-from fooocus_engine.models.catalogue import Catalogue
+from fooocus_engine.models.catalogue import CHECKPOINTS, Catalogue
 from fooocus_engine.models.codec import LatentCodec
 from fooocus_engine.models.inpaint_patch import InpaintHead
 from fooocus_engine.models.store import Prepared
@@ -77,6 +77,9 @@ def sources(**fields) -> Sources:
 
 
 def planned(tmp_path, given: Sources, **fields) -> GenerationPlan:
+    own = tmp_path / CHECKPOINTS / preset_named("starter").base_model_name
+    own.parent.mkdir(exist_ok=True)
+    own.touch()  # it has no companion, so that it works at SDXL's size
     return plan_generation(asked(**fields), Catalogue(tmp_path), WORDS, max_loras=5, sources=given)
 
 

@@ -5,9 +5,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
+from fooocus_engine.models.companion import Companion
 from fooocus_engine.models.families import FAMILIES, NOT_SDXL, Target, detect, load_base, load_refiner, load_vae, sdxl
 from fooocus_engine.models.families.checkpoint import UNET, VAE, load_unet, take_apart
-from fooocus_engine.models.families.companion import Companion
 from tests.golden.compare import tensor_error
 from tests.models import layouts
 from tests.models.tiny import CHECKPOINT, CPU, TOKENIZER, group, tiny_model

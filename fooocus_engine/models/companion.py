@@ -1,7 +1,8 @@
 """The companion folder of a checkpoint: what tensors cannot tell, in diffusers and transformers form (models.md §5.2).
 
 Beside ``<name>.safetensors`` lies ``<name>/`` with any of ``unet.json``, ``vae.json``, ``text_encoder.json``,
-``text_encoder_2.json`` and ``tokenizer/``. Sizes are never taken from here: they are read from the tensors.
+``text_encoder_2.json`` and ``tokenizer/``. Sizes are never taken from here: they are read from the tensors. Our own
+addition is ``model.json``, which tells the size of the pictures that the model is at home with. No torch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fooocus_engine.errors import BadModelFile
+
+NATIVE_SIDE = 1024  # of SDXL; working sizes are multiples of it (image-uov.md §§1, 2; image-inpaint.md §3)
+SIDES = range(64, 4097, 64)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,19 @@ def read_told(weights: Path, name: str) -> Mapping[str, Any]:
         BadModelFile: it is not a JSON object.
     """
     return _read(weights.with_suffix("") / name)
+
+
+def native_side(checkpoint: Path) -> int:
+    """Side of the square pictures that a checkpoint was trained on, in pixels, as its companion tells; SDXL's else.
+
+    Raises:
+        BadModelFile: the companion is no JSON object, or its ``native_side`` no such number.
+    """
+    told = read_told(checkpoint, "model.json").get("native_side", NATIVE_SIDE)
+    if not isinstance(told, int) or told not in SIDES:
+        limits = f"a multiple of {SIDES.step} from {SIDES[0]} to {SIDES[-1]}"
+        raise BadModelFile(f"{checkpoint.stem}/model.json: native_side must be {limits}; got {told!r}")
+    return told
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file
 
 from fooocus_engine.errors import BadModelFile
+from fooocus_engine.models.companion import Companion, native_side, read_companion
 from fooocus_engine.models.families.checkpoint import take_apart
-from fooocus_engine.models.families.companion import Companion, read_companion
 from fooocus_engine.models.families.unet_layout import unet_config
 from fooocus_engine.models.families.vae import load_codec
 from tests.models.tiny import CHECKPOINT, CPU, TOKENIZER
@@ -58,3 +58,18 @@ def test_head_numbers_must_fit_the_levels():
 
 def test_heads_have_64_channels_unless_told():
     assert unet_config(layout(), {}, heads=None, file="x")["attention_head_dim"] == (0, 1, 2)
+
+
+def test_a_checkpoint_is_at_home_with_sdxls_size_unless_its_companion_tells_another(tmp_path):
+    assert native_side(CHECKPOINT) == native_side(tmp_path / "alone.safetensors") == 1024
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/model.json").write_text('{"native_side": 192}')
+    assert native_side(tmp_path / "m.safetensors") == 192
+
+
+@pytest.mark.parametrize("told", ['"192"', "0", "-64", "100", "8192", "192.0", "null", "true"])
+def test_a_size_that_is_none_is_refused_by_name(tmp_path, told):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/model.json").write_text(f'{{"native_side": {told}}}')
+    with pytest.raises(BadModelFile, match=r"m/model\.json: native_side must be a multiple of 64 from 64 to 4096; got"):
+        native_side(tmp_path / "m.safetensors")
