@@ -10,6 +10,7 @@ import torch
 
 from fooocus_engine.endpoints.dialects import as_written, canonical
 from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.webhook import wanted_webhook
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
 from fooocus_engine.endpoints.s3_config import client_bucket
@@ -56,6 +57,8 @@ class Engine:
         if ignored:
             logger.info("job %s: fields ignored: %s", job.id, ", ".join(sorted(ignored)))
         logger.info("job %s: %s", job.id, row.name)
+        if row.job_type is not None:
+            job.webhook_url = wanted_webhook(fields)
         resources = self.resources if row.job_type is None else self._delivering(job)
         try:
             return RUNNERS[row.name](fields, resources, job)
