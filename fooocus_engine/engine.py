@@ -21,7 +21,8 @@ from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.places import installed
 from fooocus_engine.models.store import ModelStore
 from fooocus_engine.output.storage import ClientBuckets, open_storage
-from fooocus_engine.prompts import styles, wildcards
+from fooocus_engine.prompts.styles import installed_styles
+from fooocus_engine.prompts.wildcards import SHIPPED, WildcardFiles
 from fooocus_engine.prompts.workload import Words
 from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
@@ -112,7 +113,4 @@ class Engine:
 
 def installed_words(catalogue: Catalogue) -> Words:
     """The shipped styles and wildcards, with those of the installed ``sdxl_styles`` and ``wildcards`` over them."""
-    return Words.load(
-        (styles.SHIPPED, catalogue.folder("sdxl_styles")),
-        (wildcards.SHIPPED, catalogue.folder("wildcards")),
-    )
+    return Words(installed_styles(catalogue), WildcardFiles.load((SHIPPED, catalogue.folder("wildcards"))))

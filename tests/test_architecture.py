@@ -26,6 +26,7 @@ SHIM_READS = {
         "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
         "generate.performance", "generate.seeds",
     },
+    "models": {"places"},
     "prompts": {"styles"},
     "output": {"encode", "publish", "storage.folder"},
 }  # fmt: skip
