@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := fooocus_engine handler.py tests benchmarks builder
 
-.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-patch bench-control bench-api soak clean
+.PHONY: help run serve bake reference executed check format test slow test-gpu replay fuzz golden bench bench-full bench-gpu bench-patch bench-control bench-api soak clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
@@ -77,6 +77,9 @@ bench: $(VENV)/.dev ## measure start-up, a picture, its floor, the imports, how 
 
 bench-full: $(VENV)/.dev ## measure the load of a checkpoint of 6.9 GB, written for it and removed afterwards
 	$(BIN)/python -m benchmarks.full_size
+
+bench-gpu: $(VENV)/.dev ## on a CUDA device: load and pictures of a checkpoint of 6.9 GB against their floors, and what waits
+	$(BIN)/python -m benchmarks.gpu
 
 bench-api: $(VENV)/.dev ## measure the HTTP API: its start, and 200 clients beside a stub and beside the shipped model at work
 	$(BIN)/python -m benchmarks.api

@@ -10,6 +10,7 @@ import torch
 
 from fooocus_engine.endpoints.dialects import as_written, canonical
 from fooocus_engine.endpoints.generate.presets import preset_named
+from fooocus_engine.endpoints.generate.webhook import wanted_webhook
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.runners import RUNNERS
 from fooocus_engine.endpoints.s3_config import client_bucket
@@ -20,7 +21,8 @@ from fooocus_engine.models.catalogue import Catalogue
 from fooocus_engine.models.places import installed
 from fooocus_engine.models.store import ModelStore
 from fooocus_engine.output.storage import ClientBuckets, open_storage
-from fooocus_engine.prompts import styles, wildcards
+from fooocus_engine.prompts.styles import installed_styles
+from fooocus_engine.prompts.wildcards import SHIPPED, WildcardFiles
 from fooocus_engine.prompts.workload import Words
 from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
@@ -56,6 +58,8 @@ class Engine:
         if ignored:
             logger.info("job %s: fields ignored: %s", job.id, ", ".join(sorted(ignored)))
         logger.info("job %s: %s", job.id, row.name)
+        if row.job_type is not None:
+            job.webhook_url = wanted_webhook(fields)
         resources = self.resources if row.job_type is None else self._delivering(job)
         try:
             return RUNNERS[row.name](fields, resources, job)
@@ -109,7 +113,4 @@ class Engine:
 
 def installed_words(catalogue: Catalogue) -> Words:
     """The shipped styles and wildcards, with those of the installed ``sdxl_styles`` and ``wildcards`` over them."""
-    return Words.load(
-        (styles.SHIPPED, catalogue.folder("sdxl_styles")),
-        (wildcards.SHIPPED, catalogue.folder("wildcards")),
-    )
+    return Words(installed_styles(catalogue), WildcardFiles.load((SHIPPED, catalogue.folder("wildcards"))))

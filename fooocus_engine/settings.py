@@ -65,6 +65,7 @@ class Settings:
     private_urls: tuple[IPv4Network | IPv6Network, ...] = ()
     data_dir: Path = Path("outputs")  # FOOOCUS_DATA_DIR: databases of the doors lie under state/
     api_key: str | None = field(default=None, repr=False)  # RUNPOD_API_KEY: of the platform, real or local
+    webhook_secret: str | None = field(default=None, repr=False)  # SHIM_WEBHOOK_SECRET: signs a worker's own webhooks
     lora_weight_range: tuple[float, float] = field(default=(-2.0, 2.0))  # not from the environment (models.md §3)
 
     def __post_init__(self) -> None:
@@ -102,6 +103,7 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> S
         private_urls=_networks(env, "FOOOCUS_ALLOW_PRIVATE_URLS"),
         data_dir=Path(env.get("FOOOCUS_DATA_DIR") or default.data_dir),
         api_key=env.get("RUNPOD_API_KEY") or default.api_key,
+        webhook_secret=env.get("SHIM_WEBHOOK_SECRET") or default.webhook_secret,
         preview_interval_s=_number(env, "FOOOCUS_PREVIEW_INTERVAL", default.preview_interval_s, (0, 3600)),
         progress_interval_s=_number(env, "FOOOCUS_PROGRESS_INTERVAL", default.progress_interval_s, (0, 3600)),
         min_free_gb=_number(env, "FOOOCUS_MIN_FREE_GB", default.min_free_gb, (0, 1000)),

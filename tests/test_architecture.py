@@ -26,6 +26,7 @@ SHIM_READS = {
         "table", "dialects", "problems", "wire_types", "listing.contract", "generate.contract", "generate.presets",
         "generate.performance", "generate.seeds",
     },
+    "models": {"places"},
     "prompts": {"styles"},
     "output": {"encode", "publish", "storage.folder"},
 }  # fmt: skip
@@ -46,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "vision": {*BASE, "models"},
     "endpoints": {*BASE, "settings", "bucket", "public_hosts", "guarded_http", *CAPABILITIES},
     "engine": {*BASE, "settings", "public_hosts", *CAPABILITIES, "endpoints"},
-    "worker": {"errors", "settings", "jobs"},
+    "worker": {"errors", "settings", "public_hosts", "jobs"},
     "shim": {"errors", "settings", "jobs", "public_hosts", "guarded_http", *SHIM_READS, "local_platform"},
     "local_platform": {"errors", "settings", "public_hosts", "jobs"},
     "handler": {"engine", "worker", "settings", "models.catalogue", "models.places", "models.prefetch"},

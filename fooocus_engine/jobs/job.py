@@ -126,6 +126,7 @@ class Job:
         """``clock`` tells seconds; ``preview_interval_s`` is the least time between two previews, ``None`` = none."""
         self.id = id
         self.delivery = delivery
+        self.webhook_url = ""  # whom the worker itself tells the end; set by who reads the request
         self._sink = sink
         self._clock = clock
         self._preview_interval_s = preview_interval_s

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import logging
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import Enum
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 15.0  # of one try (api.md §4.8)
 CLAIM_S = 60.0  # a claimed message is due again after this, if its process ended during the try
+IDS = uuid.UUID("6f0c2f0e-6d0b-4f5e-9a57-0d5a3d9c1b44")  # name space of the messages that tell of jobs
 
 Post = Callable[[str, bytes, Mapping[str, str]], int]
 """Address, body and headers → status. Raises ``TargetRefused`` or ``TargetFailed``; may block."""
@@ -41,6 +44,16 @@ class Message:
     url: str
     body: bytes
     tries: int
+
+
+def end_of_job(job_id: str, url: str, pictures: Iterable[tuple[str | None, str]]) -> Message:
+    """What tells ``url`` that a job has ended (api.md §4.8): address and seed of each picture, none without success.
+
+    The id is the same whoever makes the message of a job, and however often.
+    """
+    results = [{"url": address, "seed": seed or "-1"} for address, seed in pictures]
+    body = json.dumps({"job_id": job_id, "job_result": results}).encode()
+    return Message(str(uuid.uuid5(IDS, job_id)), url, body, 0)
 
 
 class Outbox(Protocol):

@@ -46,8 +46,8 @@ class InpaintHead:
     @torch.no_grad()
     def feature(self, mask: Tensor, latent: Tensor) -> Tensor:
         """``[1, C, h, w]`` of ``mask [1, 1, h, w]`` (1 = repaint) and the masked ``latent [1, 4, h, w]`` in the model's
-        scale."""
-        seen = torch.cat([mask, latent], dim=1).to(self.weight)
+        scale; each on any device."""
+        seen = torch.cat([mask.to(self.weight), latent.to(self.weight)], dim=1)
         return F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="replicate"), self.weight)
 
 

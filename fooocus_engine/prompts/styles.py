@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fooocus_engine.errors import Location, ModelUnavailable, UnknownName
-from fooocus_engine.models.catalogue import files_below
+from fooocus_engine.models.catalogue import Catalogue, files_below
 
 SHIPPED = Path(__file__).parent / "data" / "styles"
+INSTALLED = "sdxl_styles"  # the folder in a models folder
 EXPANSION_STYLE = "Fooocus V2"
 """Switches the prompt expander on; has no texts."""
 RANDOM_STYLE = "Random Style"
@@ -114,6 +115,11 @@ class Styles:
         names = self.legal_names()
         lower = {name.lower(): name for name in reversed(names)}
         return lower | {name: name for name in names}
+
+
+def installed_styles(catalogue: Catalogue) -> Styles:
+    """The shipped styles, with those of the installed ``sdxl_styles`` over them: what every door and worker knows."""
+    return load_styles((SHIPPED, catalogue.folder(INSTALLED)))
 
 
 def load_styles(folders: Iterable[Path] = (SHIPPED,)) -> Styles:

@@ -104,7 +104,8 @@ class _Planes:
 
 def _flat(pictures: Tensor) -> Tensor:
     padded = F.pad(pictures.float(), (RADIUS,) * 4, mode="reflect")
-    return padded.transpose(0, 1).reshape(pictures.shape[1], -1)
+    # Contiguous: of a single picture that lies channels-last this is a view, whose pixels are not side by side.
+    return padded.transpose(0, 1).reshape(pictures.shape[1], -1).contiguous()
 
 
 def _gaussian(device: torch.device) -> Tensor:

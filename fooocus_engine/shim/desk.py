@@ -7,7 +7,6 @@ and no reply.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import uuid
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 
 from fooocus_engine.errors import EngineError, QueueFull
 from fooocus_engine.jobs.record import JobRecord, JobStage
-from fooocus_engine.jobs.webhook import Message
+from fooocus_engine.jobs.webhook import Message, end_of_job
 from fooocus_engine.shim.clerk import Clerk
 from fooocus_engine.shim.entries import Entry, Part
 from fooocus_engine.shim.follower import Follower, OpenJob, now_ms
@@ -29,14 +28,12 @@ from fooocus_engine.shim.pace import Pace
 from fooocus_engine.shim.payload import Packer
 from fooocus_engine.shim.platform import JobGone, Platform, PlatformJob
 from fooocus_engine.shim.recent import Recent
-from fooocus_engine.shim.replies import webhook_body
 from fooocus_engine.shim.settings import ShimSettings
 from fooocus_engine.shim.submission import Submission
 
 log = logging.getLogger(__name__)
 
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
-WEBHOOKS = uuid.UUID("6f0c2f0e-6d0b-4f5e-9a57-0d5a3d9c1b44")  # name space of their ids
 REMEMBERED = 1000  # ended jobs that are asked about without the database
 ADOPTED = "Text to Image"  # type of a job that somebody else submitted, unless its output tells
 
@@ -263,8 +260,8 @@ class Desk:
         url = entry.request.get("webhook_url") or (self._settings.webhook_url if entry.request else "")
         if not url:
             return None
-        urls = [self._archive.gallery.address(picture) for picture in entry.pictures]
-        return Message(str(uuid.uuid5(WEBHOOKS, entry.id)), url, json.dumps(webhook_body(entry, urls)).encode(), 0)
+        pictures = entry.pictures if entry.record.stage is JobStage.SUCCESS else ()
+        return end_of_job(entry.id, url, [(self._archive.gallery.address(shown), shown.seed) for shown in pictures])
 
     async def _forget(self, entries: list[Entry]) -> None:
         pictures = [picture for entry in entries for picture in entry.pictures]

@@ -13,7 +13,8 @@ import aiohttp
 
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.guarded_http import GuardedHttp
-from fooocus_engine.prompts.styles import SHIPPED, load_styles
+from fooocus_engine.models.places import installed
+from fooocus_engine.prompts.styles import installed_styles
 from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
 from fooocus_engine.shim.bucket import fetched
@@ -92,8 +93,8 @@ async def opened_door(settings: ShimSettings, engine: Settings, *, tempo: Tempo 
 
 
 def _understanding(engine: Settings) -> Understanding:
-    styles = load_styles((SHIPPED, engine.models_dir / "sdxl_styles")).legal_names()
-    return Understanding(preset_named(engine.preset), styles, engine)
+    styles = installed_styles(installed(engine))
+    return Understanding(preset_named(engine.preset), styles.legal_names(), engine)
 
 
 async def _tidy(desk: Desk, luggage: Luggage | None) -> None:

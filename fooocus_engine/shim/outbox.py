@@ -10,9 +10,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from fooocus_engine.jobs.daemon_threads import DaemonThreads
 from fooocus_engine.jobs.webhook import Courier, Message, Post, Rules
 from fooocus_engine.shim.clerk import Clerk
 from fooocus_engine.shim.messages import Messages
@@ -126,7 +126,7 @@ class Carriage:
 async def deliver(outbox: Outbox, by: Carriage) -> None:
     """Send what is due, for ever. An address that is slow keeps no other one waiting."""
     sending: set[asyncio.Task[None]] = set()
-    threads = ThreadPoolExecutor(THREADS, thread_name_prefix="webhook")
+    threads = DaemonThreads(THREADS)  # a post that hangs is repeated by the next process
     courier = Courier(outbox, by.post, by.rules, threads, by.secret)
     try:
         while True:
@@ -140,4 +140,3 @@ async def deliver(outbox: Outbox, by: Carriage) -> None:
             await asyncio.wait(sending, timeout=LAST_S)
         for task in sending:
             task.cancel()
-        threads.shutdown(wait=False, cancel_futures=True)

@@ -201,13 +201,6 @@ def refused(problems: Sequence[Problem], body: Any) -> Refused:
     return Refused(detail=[problem.as_json() for problem in problems], body=shortened(body))
 
 
-def webhook_body(entry: Entry, urls: Sequence[str | None]) -> dict[str, Any]:
-    """What a webhook is told (§4.8); ``urls`` are those of the pictures."""
-    pictures = entry.pictures if entry.record.stage is JobStage.SUCCESS else ()
-    results = [{"url": url, "seed": picture.seed or "-1"} for picture, url in zip(pictures, urls, strict=False)]
-    return {"job_id": entry.id, "job_result": results}
-
-
 def _jobless(job_type: str, status: str | None, results: list[Result] | None) -> Job:
     return Job(
         job_id="",

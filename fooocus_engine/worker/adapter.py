@@ -23,6 +23,7 @@ from fooocus_engine.settings import Settings
 from fooocus_engine.worker.progress import ProgressSender
 from fooocus_engine.worker.reply import checked_reply, failure, needs_new_worker, size_limit
 from fooocus_engine.worker.taking import Taking
+from fooocus_engine.worker.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +56,25 @@ class Running:
 class Adapter:
     """``answer`` is the SDK's handler. Without ``open_progress`` nobody listens, and no previews are made.
 
+    ``webhooks`` tells clients the ends of jobs that want it; the slot's thread is free meanwhile.
+
     After an error that the process cannot survive, every further job is refused, ``refresh_worker`` is asked for again,
     and no more jobs are taken.
     """
 
     def __init__(
-        self, engine_run: EngineRun, settings: Settings, taking: Taking, *, open_progress: OpenProgress | None = None
+        self,
+        engine_run: EngineRun,
+        settings: Settings,
+        taking: Taking,
+        webhooks: Webhooks,
+        *,
+        open_progress: OpenProgress | None = None,
     ) -> None:
         self._engine_run = engine_run
         self._settings = settings
         self._taking = taking
+        self._webhooks = webhooks
         self._open_progress = open_progress
         self._threads = ThreadPoolExecutor(max_workers=settings.slots, thread_name_prefix="job")
         self._running: dict[str, Running] = {}
@@ -115,6 +125,10 @@ class Adapter:
         reply = await asyncio.get_running_loop().run_in_executor(self._threads, self._reply, given, job)
         if progress is not None:
             await progress.close()
+        if job.webhook_url and job.canceled:
+            self._webhooks.tell_of_cancel(job)
+        elif job.webhook_url:
+            reply = await self._webhooks.told(job, reply)
         if job.canceled:  # for every delivery of it: nothing is posted for a job that was given up
             raise asyncio.CancelledError
         return reply

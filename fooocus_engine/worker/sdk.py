@@ -14,12 +14,15 @@ from runpod.serverless.modules.rp_http import JOB_DONE_URL
 from runpod.serverless.modules.worker_state import IS_LOCAL_TEST, JobsProgress
 
 from fooocus_engine.jobs.job import Job
+from fooocus_engine.jobs.webhook import guarded_post
+from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.adapter import Adapter
 from fooocus_engine.worker.checks import SelfAware, fitness_checks
 from fooocus_engine.worker.line import Line
 from fooocus_engine.worker.progress import ProgressSender
 from fooocus_engine.worker.taking import Taking
+from fooocus_engine.worker.webhooks import Webhooks
 
 
 class Serving(SelfAware, Protocol):
@@ -34,7 +37,10 @@ def serve(engine: Serving, settings: Settings) -> None:
     for check in fitness_checks(settings, engine):
         runpod.serverless.register_fitness_check(check)
     taking = Taking(settings.slots, JobsProgress().get_job_count)
-    adapter = Adapter(engine.run, settings, taking, open_progress=None if IS_LOCAL_TEST else _progress(settings))
+    post = guarded_post(Guard(settings.private_urls))
+    webhooks = Webhooks(post, lambda: taking.leaving, secret=settings.webhook_secret)
+    open_progress = None if IS_LOCAL_TEST else _progress(settings)
+    adapter = Adapter(engine.run, settings, taking, webhooks, open_progress=open_progress)
     runpod.serverless.start({"handler": adapter.answer, "concurrency_modifier": taking})
 
 

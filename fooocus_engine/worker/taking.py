@@ -55,6 +55,11 @@ class Taking:
             self._begun.add(task)
             task.add_done_callback(self._begun.discard)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the process ends as soon as nothing is in hand."""
+        return self._leaving
+
     def leave(self) -> None:
         """Fetch no more; end the process when nothing is in hand."""
         self._leaving = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,9 +17,15 @@ from fooocus_engine.bucket import UploadSettings
 from fooocus_engine.engine import Engine
 from fooocus_engine.errors import InvalidRequest, StorageFailed
 from fooocus_engine.jobs.job import Delivery, Job
+from fooocus_engine.jobs.webhook import guarded_post
 from fooocus_engine.output.encode import read_metadata
+from fooocus_engine.public_hosts import Guard
 from fooocus_engine.settings import EVERY_NETWORK, Settings, settings_from_environment
+from fooocus_engine.worker.adapter import Adapter
+from fooocus_engine.worker.taking import Taking
+from fooocus_engine.worker.webhooks import Webhooks
 from tests.s3_server import ACCESS, NAME, SECRET, s3_server
+from tests.shim.receiver import receiver
 
 HANDLER = Path(__file__).parent.parent.parent / "handler.py"
 INPUT = {
@@ -110,3 +117,23 @@ def test_a_bucket_that_does_not_exist_fails_the_job(s3, tmp_path):
     settings = Settings(models_dir=tmp_path, private_urls=EVERY_NETWORK)
     with pytest.raises(StorageFailed, match=r"could not be stored in the bucket: the store answered 404 NoSuchBucket$"):
         answered(settings, delivery=Delivery(bucket_of_job(s3, bucketName="no-such-bucket")))
+
+
+@pytest.mark.parametrize("brings", [True, False])
+def test_a_worker_that_delivers_the_webhook_itself_tells_addresses_that_can_be_read(s3, tmp_path, brings):
+    own = {} if brings else s3.environment()
+    allowed = {"FOOOCUS_MODELS_DIR": str(tmp_path), "FOOOCUS_ALLOW_PRIVATE_URLS": "on"}
+    settings = settings_from_environment(own | allowed)
+    hooks = Webhooks(guarded_post(Guard(settings.private_urls)), lambda: False)
+    handler = Adapter(Engine(settings).run, settings, Taking(1, lambda: 0, signals=()), hooks).answer
+    with receiver() as hook:
+        given = INPUT | {"webhook_url": hook.url, "deliver_webhook": True, "image_number": 2}
+        bucket = {"s3Config": bucket_of_job(s3)} if brings else {}
+        reply = asyncio.run(handler({"id": "told", "input": given, **bucket}))
+        asyncio.run(handler({"id": "failed", "input": given | {"base_model_name": "none.safetensors"}, **bucket}))
+        told, failed = hook.wait_for(2)
+    results = reply["job_result"]
+    assert told == {"job_id": "told", "job_result": [{"url": r["url"], "seed": r["seed"]} for r in results]}
+    assert [(seed_of(r["url"]), r["seed"]) for r in told["job_result"]] == [("7", "7"), ("8", "8")]
+    assert not any("webhook" in warning for warning in reply["warnings"])
+    assert failed == {"job_id": "failed", "job_result": []}

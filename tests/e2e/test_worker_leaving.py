@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.shim.receiver import receiver
 from tests.worker.process import SCRIPTED, environment, worker
 from tests.worker.standin import StandIn
 
@@ -75,6 +76,25 @@ def test_running_and_prefetched_jobs_are_finished_and_no_other_is_taken(tmp_path
     in_order(platform, process, code)
     assert [(job.state, job.taken) for job in jobs] == [("completed", 1)] * 2
     assert (left.state, left.taken) == ("queued", 0)
+
+
+def test_a_webhook_that_hangs_keeps_neither_the_reply_nor_the_process(tmp_path):
+    async def scenario():
+        settings = {"FOOOCUS_SLOTS": "1", "FOOOCUS_ALLOW_PRIVATE_URLS": "on"}
+        with receiver() as hook:
+            hook.answers.append("hang")
+            async with started(tmp_path, **settings) as (platform, process):
+                job = platform.submit("told", input={"do": [["tell", hook.url]]})
+                (told,) = await asyncio.to_thread(hook.wait_for, 1)
+                process.terminate()
+                code = await asyncio.wait_for(process.exit_code(), 12)  # a try alone takes 15 s, all of them 80 s
+                return platform, process, code, job, told
+
+    platform, process, code, job, told = asyncio.run(scenario())
+    in_order(platform, process, code)
+    assert told == {"job_id": "told", "job_result": [{"url": "https://bucket.example/0.png", "seed": "7"}]}
+    assert job.output["job_result"] == [{"url": "https://bucket.example/0.png", "seed": "7"}]
+    assert job.output["warnings"] == ["webhook_url was not told: it did not arrive before this worker left"]
 
 
 def test_after_a_device_error_the_worker_asks_to_be_replaced_and_leaves(tmp_path):

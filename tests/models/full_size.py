@@ -24,17 +24,19 @@ def sdxl_bytes() -> int:
     return BYTES_PER_NUMBER * sum(tensor.numel() for tensor in layouts.sdxl_file().values())
 
 
-def write_sdxl(checkpoints: Path, *, seed: int = 0) -> Path:
-    """The checkpoint in the folder ``checkpoints``, on the disk when this returns. Equal seeds give equal files."""
+def write_sdxl(checkpoints: Path, *, seed: int = 0, device: str = "cpu") -> Path:
+    """The checkpoint in the folder ``checkpoints``, on the disk when this returns. Numbers are drawn on ``device``;
+    equal seeds give equal files on one kind of device.
+    """
     path = checkpoints / NAME
     header, numbers = _header()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for first in range(0, numbers, NUMBERS_AT_ONCE):
             count = min(NUMBERS_AT_ONCE, numbers - first)
-            block = torch.randn(count, generator=generator).mul_(DEVIATION).half()
-            file.write(block.numpy().data)
+            block = torch.randn(count, generator=generator, device=device).mul_(DEVIATION).half()
+            file.write(block.cpu().numpy().data)
         file.flush()
         os.fsync(file.fileno())
     return path

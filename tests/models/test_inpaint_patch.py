@@ -35,6 +35,11 @@ def test_the_feature_is_the_recorded_one(head, model):
     assert error(feature, record.output("head_feature")) < TOLERANCE
 
 
+def test_mask_and_latent_may_lie_on_different_devices():
+    mask, latent = torch.zeros(1, 1, 4, 6), torch.zeros(1, 4, 4, 6, device="meta")  # a mask is made on the CPU
+    assert InpaintHead(torch.zeros(8, 5, 3, 3, device="meta")).feature(mask, latent).shape == (1, 8, 4, 6)
+
+
 def test_estimates_with_the_feature_are_the_recorded_ones(model):
     record = recorded()
     with head_added(model.unet, record.output("head_feature")):

@@ -54,10 +54,21 @@ def test_both_ways_to_sum_follow_the_formula(shape: tuple[int, ...]):
     x, guide = random(*shape), random(*shape, seed=1)
     expected = plain_filter(x, guide)
     assert torch.allclose(joint_bilateral(x, guide), expected, atol=1e-5)
+    planes = planes_of(x, guide)
+    assert torch.allclose(planes.sums_by_row(), planes.sums_by_offset(), atol=1e-5)
+
+
+def test_both_ways_take_pictures_whose_channels_lie_last():
+    x, guide = random(1, 4, 20, 16), random(1, 4, 20, 16, seed=1)
+    planes, expected = planes_of(*(t.to(memory_format=torch.channels_last) for t in (x, guide))), planes_of(x, guide)
+    assert torch.allclose(planes.sums_by_row(), expected.sums_by_row(), atol=1e-5)
+    assert torch.allclose(planes.sums_by_offset(), expected.sums_by_offset(), atol=1e-5)
+
+
+def planes_of(x: Tensor, guide: Tensor) -> _Planes:
     deviation, mean = torch.std_mean(guide, dim=(1, 2, 3), keepdim=True)
     colors = (guide - mean) / ((deviation + 1e-5) * 18**0.5)
-    planes = _Planes.of(colors, torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
-    assert torch.allclose(planes.sums_by_row(), planes.sums_by_offset(), atol=1e-5)
+    return _Planes.of(colors, torch.cat([x, torch.ones_like(x[:, :1])], dim=1))
 
 
 def test_even_pictures_stay_as_they_are():

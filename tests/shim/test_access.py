@@ -63,6 +63,14 @@ def test_every_site_may_call(door):
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (403, "https://site.example")
 
 
+def test_without_a_key_the_page_of_any_site_may_make_pictures(tmp_path):
+    with live(tmp_path) as door:
+        page = {"Origin": "https://site.example", "Sec-Fetch-Site": "cross-site"}
+        made = door.client.post(T2I, json={"prompt": "a cat"}, headers=page)
+    assert (made.status_code, len(made.json())) == (200, 1)
+    assert made.headers["access-control-allow-origin"] == "https://site.example"
+
+
 def test_sites_can_be_named(tmp_path):
     with live(tmp_path, cors_origins="https://one.example, https://two.example") as door:
         origins = {

@@ -49,6 +49,37 @@ def test_there_are_no_more_parts_than_pictures(tmp_path, number):
         assert len(door.stub.jobs) == number
 
 
+PICTURE = {"input_image": "cGljdHVyZQ=="}
+STEERED = {"image_prompts": [{"cn_img": "cGljdHVyZQ=="}]}
+SHOWS_CONTROLS = {"advanced_params": {"debugging_cn_preprocessor": True}}
+SHOWS_INPAINT = {"advanced_params": {"debugging_inpaint_preprocessor": True}}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fields", "jobs"),
+    [
+        ("image-upscale-vary", PICTURE | {"uov_method": "Vary (Subtle)"}, 3),
+        ("image-upscale-vary", PICTURE | {"uov_method": "Upscale (2x)"}, 3),
+        ("image-upscale-vary", PICTURE | {"uov_method": "Upscale (Fast 2x)"}, 1),
+        ("image-upscale-vary", PICTURE | SHOWS_CONTROLS | {"uov_method": "Vary (Subtle)"}, 3),
+        ("image-upscale-vary", PICTURE | STEERED | SHOWS_CONTROLS | {"uov_method": "Vary (Subtle)"}, 1),
+        ("image-inpaint-outpaint", PICTURE, 3),
+        ("image-inpaint-outpaint", PICTURE | SHOWS_INPAINT, 1),
+        ("image-inpaint-outpaint", PICTURE | STEERED | SHOWS_CONTROLS, 1),
+        ("image-prompt", STEERED, 3),
+        ("image-prompt", STEERED | SHOWS_INPAINT, 3),
+        ("image-prompt", STEERED | SHOWS_CONTROLS, 1),
+        ("text-to-image-with-ip", STEERED | SHOWS_CONTROLS, 1),
+        ("text-to-image-with-ip", SHOWS_CONTROLS, 3),
+    ],
+)
+def test_what_gives_the_same_pictures_however_many_are_wanted_is_one_job(tmp_path, endpoint, fields, jobs):
+    with live(tmp_path, fan_out=3) as door:
+        reply = door.post(f"/v2/generation/{endpoint}", {"image_number": 3, "async_process": True, **fields})
+        assert reply.status_code == 200
+        assert len(door.stub.jobs) == jobs
+
+
 @pytest.fixture
 def door(tmp_path):
     with live(tmp_path, StubPlatform(held=True), fan_out=2) as running:

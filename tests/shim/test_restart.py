@@ -12,6 +12,7 @@ import pytest
 
 from tests.shim.live import T2I, listening, live, serving
 from tests.shim.process import started
+from tests.shim.receiver import receiver
 from tests.shim.stub_platform import StubPlatform
 
 QUERY = "/v1/generation/query-job"
@@ -57,6 +58,23 @@ def test_who_waits_when_the_door_closes_is_told_which_job_goes_on(tmp_path, stub
     (job_id,) = stub.jobs
     assert (replies[0].status_code, replies[0].json()["job_id"]) == (503, job_id)
     assert replies[0].headers["retry-after"] == "5"
+
+
+def test_a_webhook_that_hangs_does_not_hold_the_ending_door_and_is_sent_by_the_next(tmp_path):
+    with serving(StubPlatform()) as platform, receiver() as hook:
+        hook.answers.append("hang")
+        with listening() as free:
+            port = free.getsockname()[1]
+        first = started(tmp_path, port, platform, FOOOCUS_ALLOW_PRIVATE_URLS="on")
+        asked = {"webhook_url": hook.url}
+        assert httpx.post(f"http://127.0.0.1:{port}{T2I}", json=asked, timeout=60, trust_env=False).status_code == 200
+        (body,) = hook.wait_for(1)
+        first.send_signal(signal.SIGINT)
+        assert first.wait(10) == 0  # the try that hangs takes 15 s
+        second = started(tmp_path, port, platform, FOOOCUS_ALLOW_PRIVATE_URLS="on")
+        assert hook.wait_for(2) == [body, body]
+        second.send_signal(signal.SIGTERM)
+        assert second.wait(60) == 0
 
 
 def test_a_killed_door_loses_none_of_fifty_open_jobs(tmp_path, stub):

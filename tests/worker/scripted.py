@@ -11,6 +11,7 @@ An input is ``{"do": [[action, value], …], "reply": any}``:
     busy S       anything else that takes S seconds, as encoding and upload do
     raise TEXT   fail with a RuntimeError
     kilobytes N  make the reply that large
+    tell URL     want the end to be told there, with one picture
 """
 
 from __future__ import annotations
@@ -89,6 +90,9 @@ class Scripted:
                 raise RuntimeError(value)
             case "kilobytes":
                 return "x" * 1000 * value
+            case "tell":
+                job.webhook_url = value
+                return {"job_result": [{"url": "https://bucket.example/0.png", "seed": "7"}], "warnings": []}
         return None
 
 

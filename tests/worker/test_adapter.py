@@ -11,6 +11,7 @@ from fooocus_engine.jobs.events import Canceled, Failed, Finished
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.adapter import Adapter
 from fooocus_engine.worker.taking import Taking
+from tests.worker.posting import webhooks
 
 SETTINGS = Settings(slots=2)
 
@@ -36,7 +37,7 @@ def answering(engine, settings=SETTINGS, *, listener=None, taking=None):
     """The handler that the SDK gets."""
     taking = taking or Taking(settings.slots, lambda: 0, signals=())
     open_progress = None if listener is None else lambda job_id: listener
-    return Adapter(engine, settings, taking, open_progress=open_progress).answer
+    return Adapter(engine, settings, taking, webhooks(), open_progress=open_progress).answer
 
 
 def job(id="j1", /, **given):
@@ -147,7 +148,8 @@ def test_each_job_has_a_sender_of_its_own_which_hears_the_end_and_is_closed_befo
     def open_progress(job_id):
         return senders.setdefault(job_id, Listener())
 
-    adapter = Adapter(lambda given, job: {}, SETTINGS, Taking(2, lambda: 0, signals=()), open_progress=open_progress)
+    taking = Taking(2, lambda: 0, signals=())
+    adapter = Adapter(lambda given, job: {}, SETTINGS, taking, webhooks(), open_progress=open_progress)
     for id in ("j7", "j8"):
         called(adapter.answer, job(id))
     assert [(id, sender.events, sender.ends) for id, sender in senders.items()] == [
@@ -359,7 +361,8 @@ def test_a_fault_outside_the_engine_is_answered_without_telling_it():
     def open_progress(job_id):
         raise OSError("/secret/path")
 
-    adapter = Adapter(lambda given, job: {}, SETTINGS, Taking(2, lambda: 0, signals=()), open_progress=open_progress)
+    taking = Taking(2, lambda: 0, signals=())
+    adapter = Adapter(lambda given, job: {}, SETTINGS, taking, webhooks(), open_progress=open_progress)
     assert error_of(called(adapter.answer, job()))["detail"] == "Internal Server Error"
     assert error_of(called(adapter.answer, {"input": {}}))["detail"] == "Internal Server Error"
 

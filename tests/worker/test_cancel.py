@@ -13,6 +13,7 @@ from fooocus_engine.jobs.turn import Turn
 from fooocus_engine.settings import Settings
 from fooocus_engine.worker.adapter import Adapter
 from fooocus_engine.worker.taking import Taking
+from tests.worker.posting import webhooks
 
 STEPS = 4
 POINTS = ("loading", "encoding", "step 0", "step 2", "step 3", "decode", "upload")
@@ -58,7 +59,7 @@ class Pipeline:
 
 
 def handler_of(pipeline, slots=2):
-    return Adapter(pipeline, Settings(slots=slots), Taking(slots, lambda: 0, signals=())).answer
+    return Adapter(pipeline, Settings(slots=slots), Taking(slots, lambda: 0, signals=()), webhooks()).answer
 
 
 def asked(handler, id):

@@ -32,6 +32,7 @@ from fooocus_engine.endpoints.generate.run import (
 )
 from fooocus_engine.endpoints.generate.screening import screened
 from fooocus_engine.endpoints.generate.seeds import with_seed
+from fooocus_engine.endpoints.generate.webhook import check_webhook
 from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.mask.run import found_mask
 from fooocus_engine.endpoints.mask.settings import MaskSettings, files_of
@@ -87,6 +88,7 @@ def run_enhance(fields: Mapping[str, Any], resources: Resources, job: Job) -> di
     """
     timer = Timer()
     request = with_seed(understood(fields, EnhanceRequest, resources))
+    check_webhook(request, resources.storage)
     image = take_in(request.enhance_input_image, ("body", "enhance_input_image"), resources.http)
     parts = parts_of(request, fields)
     find = partial(found_mask, resources=resources, check=job.check)

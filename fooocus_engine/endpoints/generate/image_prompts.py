@@ -77,6 +77,11 @@ class PromptedRequest(GenerateRequest):
         """The entries that hold a picture, by their place in the list."""
         return {place: entry for place, entry in enumerate(self.image_prompts) if entry.cn_img is not None}
 
+    @property
+    def divisible(self) -> bool:
+        """Not where what would steer is shown, as many pictures as steer."""
+        return super().divisible and not (self.shown and self.advanced_params.debugging_cn_preprocessor)
+
     @field_validator("image_prompts")
     @classmethod
     def _few_enough_pictures(cls, entries: tuple[GivenPrompt, ...]) -> tuple[GivenPrompt, ...]:

@@ -61,6 +61,12 @@ class RepaintRequest(PromptedRequest):
         """Whether a patched base leaves its last steps to the plain one, where there is no refiner."""
         return True
 
+    @property
+    def divisible(self) -> bool:
+        """Not where what would be repainted is shown, always the same pictures."""
+        shows = self.input_image is not None and self.advanced_params.debugging_inpaint_preprocessor
+        return super().divisible and not shows
+
 
 class InpaintRequest(RepaintRequest):
     """``image-inpaint-outpaint``."""

@@ -26,7 +26,6 @@ from fooocus_engine.endpoints.generate.plan import (
     Upscale,
 )
 from fooocus_engine.endpoints.generate.sizes import parse_size
-from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
 from fooocus_engine.models.vision_files import CHECKER
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
@@ -48,12 +47,10 @@ def plan_generation(
 
     Raises:
         InvalidRequest: a named model file does not exist, or the size of a picture does not allow what is asked.
-        ModelUnavailable: a file that a default or a performance mode needs is not installed, or the request wants
-            what this build has no engine part for.
+        ModelUnavailable: a file that a default or a performance mode needs is not installed.
     """
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)
-    _refuse_missing_parts(request)
     if request.advanced_params.black_out_nsfw:
         catalogue.find(*CHECKER)
     shapes = Shapes(catalogue.native_side(files.base))
@@ -85,12 +82,6 @@ def plan_generation(
         screened=advanced.black_out_nsfw,
         warnings=tuple(files.warnings),
     )
-
-
-def _refuse_missing_parts(request: GenerateRequest) -> None:
-    """What would otherwise be dropped in silence (api.md, design rule 2)."""
-    if request.deliver_webhook:
-        raise ModelUnavailable("deliver_webhook has no engine part in this build", hint="leave it out")
 
 
 def _steered(request: GenerateRequest, goal: Goal, files: Files) -> tuple[Goal, Steering]:

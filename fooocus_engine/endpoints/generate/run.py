@@ -42,6 +42,7 @@ from fooocus_engine.endpoints.generate.resolved import resolved_parameters
 from fooocus_engine.endpoints.generate.screening import screened
 from fooocus_engine.endpoints.generate.seeds import with_seed
 from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
+from fooocus_engine.endpoints.generate.webhook import check_webhook
 from fooocus_engine.endpoints.intake import take_in
 from fooocus_engine.endpoints.resources import Resources
 from fooocus_engine.endpoints.table import ENDPOINTS
@@ -65,6 +66,7 @@ def run_generation(
     """
     timer = Timer()
     request = with_seed(understood(fields, model, resources))
+    check_webhook(request, resources.storage)
     sources = sources_of(request, resources.http)
     most = resources.settings.max_loras
     plan = plan_generation(request, resources.catalogue, resources.words, max_loras=most, sources=sources)

@@ -64,3 +64,12 @@ class UpscaleVaryRequest(PromptedRequest):
     )
     upscale_value: Annotated[float, Field(ge=1, le=5)] = 1.0
     """Factor of ``Upscale (Custom)``; the other methods have their own."""
+
+    @property
+    def divisible(self) -> bool:
+        """Not where nothing is sampled: that is one picture, however many are wanted."""
+        match MEANING[self.uov_method]:
+            case Upscaling(diffused=False):
+                return False
+            case _:
+                return super().divisible

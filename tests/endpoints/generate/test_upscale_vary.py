@@ -187,3 +187,10 @@ def test_a_documented_request_means_what_is_documented(fields, meaning):
 )
 def test_a_request_that_must_be_refused_is_refused_at_the_documented_place(fields, loc):
     assert problem(input_image=IMAGE, **fields).loc == ("body", *loc)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_several_jobs_share_the_pictures_only_where_there_are_as_many_as_are_wanted(installed, method):
+    plan = uov_plan(installed, (512, 512), method.value, image_number=3, upscale_value=2)
+    request = uov_asked({"input_image": IMAGE, "uov_method": method.value, "image_number": 3})
+    assert request.divisible is (len(plan.images) == 3)
