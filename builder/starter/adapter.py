@@ -132,4 +132,4 @@ def write_files(adapter: Adapter, models: Path) -> list[Path]:
 
 
 def _half(tensor: Tensor) -> Tensor:
-    return tensor.detach().half().contiguous()
+    return tensor.detach().cpu().half().contiguous()  # a file from a GPU is read anywhere

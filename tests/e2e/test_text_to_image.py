@@ -69,6 +69,9 @@ def test_a_drawn_seed_is_told_and_makes_the_picture_again(engine):
 
 
 CHANGES = {
+    "lightning": {"performance_selection": "Lightning"},
+    "lcm": {"performance_selection": "Extreme Speed"},
+    "hyper": {"performance_selection": "Hyper-SD"},
     "edm": {"advanced_params": {"overwrite_step": 4, "scheduler_name": "edm_playground_v2.5"}},
     "negative": {"negative_prompt": "dark"},
     "clip skip": {"advanced_params": {"overwrite_step": 4, "clip_skip": 1}},

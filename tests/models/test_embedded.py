@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fooocus_engine.models.catalogue import EMBEDDED, Catalogue
+from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import ModelStore
@@ -20,7 +21,14 @@ from fooocus_engine.types import ModelChoice
 ROOT = Path(__file__).parents[2]
 MOST_BYTES, CHECKPOINT_BYTES, COMPANION_BYTES = 24_000_000, 12_000_000, 2_000_000
 STARTER = "starter_sdxl.safetensors"
+LORAS = (
+    "sdxl_hyper_sd_4step_lora.safetensors",
+    "sdxl_lcm_lora.safetensors",
+    "sdxl_lightning_4step_lora.safetensors",
+    "starter_outline_style.safetensors",
+)
 TOLD = (
+    "model.json",
     "text_encoder.json",
     "text_encoder_2.json",
     "tokenizer/merges.txt",
@@ -28,8 +36,11 @@ TOLD = (
     "unet.json",
     "vae.json",
 )
-PREVIEW = "vae_approx/xlvaeapp.pth"
-WEIGHTS = (f"checkpoints/{STARTER}", PREVIEW, "upscale_models/fooocus_upscaler_s409985e5.bin")
+PREVIEW, CONTROL = "vae_approx/xlvaeapp.pth", "controlnet/control-lora-canny-rank128.safetensors"
+WEIGHTS = (
+    f"checkpoints/{STARTER}", *(f"loras/{name}" for name in LORAS), PREVIEW, CONTROL,
+    "upscale_models/fooocus_upscaler_s409985e5.bin",
+)  # fmt: skip
 COMPANIONS = tuple(f"checkpoints/starter_sdxl/{name}" for name in TOLD)
 CPU = (torch.device("cpu"), torch.float32)
 
@@ -86,6 +97,17 @@ def test_the_checkpoint_is_told_all_that_tensors_cannot_tell(base):
     assert base.unet.config.norm_num_groups == 16
     assert base.codec.vae.config.norm_num_groups == 8
     assert base.text.clip_l.tokenizer is not None
+
+
+@pytest.mark.parametrize("name", LORAS)
+def test_every_weight_of_a_lora_finds_its_place(store, name):
+    with store.prepared(ModelChoice(STARTER, loras=((name, 1.0),))) as prepared:
+        assert prepared.warnings == ()
+
+
+def test_the_control_lora_makes_a_network_upon_the_checkpoint(base):
+    network = ControlNetwork.upon(base, ControlLora.load(EMBEDDED / CONTROL, *CPU))
+    assert network.own
 
 
 def test_the_preview_decoder_makes_a_picture_of_a_latent():

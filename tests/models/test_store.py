@@ -305,7 +305,7 @@ def test_a_full_device_is_told_as_such(store):
 
 
 def test_the_shipped_base_brings_its_own_companions(store):
-    with store.prepared(ModelChoice(STARTER)) as prepared:
+    with store.prepared(ModelChoice(STARTER, loras=(("sdxl_lcm_lora.safetensors", 1.0),))) as prepared:
         assert prepared.warnings == ()
         preview = store.preview(prepared.base.family)
     assert preview is not None
