@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 LEAST_LENGTH = 0.15  # of an object's box, the longer side; share of the picture's shorter side
 LAYERS = (0.046, 0.054, 0.062, 0.070)  # depths below an object's edge, share of the picture's shorter side
 OPEN = 0.5  # share of one layer that looks like the background in an outline
-GAP = 0.008  # half the width of gaps in a stroke that are passed over, share of the picture's shorter side
+GAP = 0.05  # half the width of gaps in a stroke that are passed over, share of the picture's shorter side
 
 
 def is_outlined(picture: Image.Image) -> bool:

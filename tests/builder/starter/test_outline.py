@@ -31,6 +31,14 @@ def test_one_filled_object_among_outlines_is_noticed():
     assert not is_outlined(outline)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gaps_in_a_stroke_are_passed_over(shape: str):
+    scene = Scene("white", (Group(1, "red", shape, "large", "plain", "centre"),), None)
+    outline = picture(scene, (192, 192), Random(1), "outline")
+    outline.paste((250, 250, 248), (90, 0, 102, 70))  # through the upper side
+    assert is_outlined(outline)
+
+
 def test_an_empty_picture_shows_no_outlines():
     assert not is_outlined(Image.new("RGB", (96, 96), (250, 250, 248)))
 
