@@ -24,7 +24,7 @@ CHOSEN = {
     "H1_text2img": r"(lightning|hyper_sd|two_images|refiner_joint_sw|freeu|empty_prompt)$",
     "H2_samplers": r"(lcm__lcm|uni_pc__simple|euler__edm_playground_v2.5)$",
     "H3_image_inputs": r"(mix4|image_prompt_cfg1|canny_cpds_refiner|vary_overwrite|upscale_fast|"
-    r"inpaint_none|inpaint_refiner|outpaint_top_euler|enhance_one)$",
+    r"inpaint_none|inpaint_refiner|outpaint_top_euler|enhance_one|enhance_uov_after)$",
     "H4_extra": r"(metadata_a1111|metadata_fooocus|image_prompt_rgba_gray|embedding|same_model_refiner|disabled_uov)$",
 }
 
