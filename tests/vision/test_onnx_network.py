@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from fooocus_engine.errors import BadModelFile, ModelUnavailable
 from fooocus_engine.vision.onnx_network import OnnxNetwork
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_first_output_comes_out(models):
@@ -37,3 +44,15 @@ def test_a_damaged_file_is_refused_by_name(tmp_path, content):
 def test_an_array_of_another_shape_is_refused(models):
     with pytest.raises(BadModelFile, match=r"does not take \[1, 2, 2, 2\]"):
         OnnxNetwork.load(models / "inpaint" / "u2net.onnx").first_output(np.zeros((1, 2, 2, 2), np.float32))
+
+
+LOADING = "import sys; from pathlib import Path; from fooocus_engine import engine; "
+LOADING += "from fooocus_engine.vision.onnx_network import OnnxNetwork; OnnxNetwork.load(Path(sys.argv[1]))"
+
+
+def test_neither_the_engine_nor_a_network_leaves_a_device_id_or_events_to_send(models, tmp_path):
+    network = models / "inpaint" / "u2net.onnx"
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    home.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", LOADING, str(network)], check=True, env=home, cwd=ROOT)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
