@@ -77,7 +77,10 @@ FREE_IN_MODELS = {
     "models/vision_files.py",
 }  # fmt: skip
 FREE_IN_SAMPLING = {"sampling/__init__.py", "sampling/settings.py"}
-TOUCH_THE_ENVIRONMENT = {"settings.py", "vision/__init__.py"}  # the second tells a library to send nothing
+TOUCH_THE_ENVIRONMENT = {
+    PACKAGE / "settings.py",
+    PACKAGE / "vision" / "__init__.py",
+}  # the second tells a library to send nothing
 OFF_LIMITS = {"os": {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}, "sys": {"path", "argv"}}
 
 
@@ -235,7 +238,7 @@ def forbidden(path: Path) -> Iterator[str]:
 
 def off_limits(path: Path, line: int, module: str, names: list[str]) -> Iterator[str]:
     for name in names:
-        if name in OFF_LIMITS[module] and (module == "sys" or name_of(path) not in TOUCH_THE_ENVIRONMENT):
+        if name in OFF_LIMITS[module] and (module == "sys" or path not in TOUCH_THE_ENVIRONMENT):
             yield f"{line}: {module}.{name}"
 
 
