@@ -119,5 +119,6 @@ def _wider(size: Size, other: Size) -> bool:
 
 
 def _scaled(own: Size, size: Size, *, by_width: bool) -> Size:
-    """``own`` scaled to the width or the height of ``size``."""
-    return (size[0], own[1] * size[0] // own[0]) if by_width else (own[0] * size[1] // own[1], size[1])
+    """``own`` scaled to the width or the height of ``size``, at least a line of it."""
+    width, height = size
+    return (width, max(own[1] * width // own[0], 1)) if by_width else (max(own[0] * height // own[1], 1), height)

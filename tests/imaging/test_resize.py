@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -101,6 +101,7 @@ def test_covering_is_that_of_the_specification(own, size, scaled, offset):
 
 @settings(deadline=None)
 @given(SIZES, SIZES, st.sampled_from(Fit))
+@example((8, 65), (8, 8), Fit.CONTAIN)  # less than a line would be left of it
 def test_every_fit_gives_the_size_and_keeps_one_colour(own, size, fit):
     made = resized(Image.new("RGB", own, (200, 100, 50)), size, fit)
     assert made.size == size
