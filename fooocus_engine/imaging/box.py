@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from fooocus_engine.imaging.resize import Size, fitted_size, lattice_of, shape_ceil
+from fooocus_engine.imaging.resize import FULL_SIDE, Size, fitted_size, lattice_of, shape_ceil
 
 MIDDLE = 127  # of a mask: above it a pixel is repainted
 AROUND = 1.15  # the first box, over the marks' own half side
-WORKING_SHAPE = 1024  # of the parts that SDXL works at; see ``shape_ceil``
+WORKING_SHAPE = FULL_SIDE  # of the parts that SDXL works at; see ``shape_ceil``
 ENLARGED = 4  # how many times the network makes a small part larger
 
 

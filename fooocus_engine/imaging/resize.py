@@ -64,8 +64,12 @@ def resized(image: Image.Image, size: Size, fit: Fit = Fit.COVER) -> Image.Image
 
 
 def lattice_of(native: int) -> int:
-    """What sides are multiples of, for a model at home with squares of that side: 64 for SDXL's, 8 at least."""
-    return max(native * LATTICE // FULL_SIDE // PIXELS_PER_LATENT, 1) * PIXELS_PER_LATENT
+    """What sides are multiples of, for a model at home with squares of that side: 64 for SDXL's, 8 at least.
+
+    A power of two, so that it divides every multiple of 64: else no fitted size would have the shape ``native``.
+    """
+    proportion = max(native * LATTICE // FULL_SIDE, 1)
+    return min(max(1 << (proportion.bit_length() - 1), PIXELS_PER_LATENT), LATTICE)
 
 
 def shape_ceil(width: float, height: float, lattice: int = LATTICE) -> int:

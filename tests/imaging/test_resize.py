@@ -18,6 +18,7 @@ from fooocus_engine.imaging.resize import (
     resized,
     shape_ceil,
 )
+from fooocus_engine.models.companion import SIDES as NATIVE_SIDES
 
 SIDES = st.integers(8, 70)
 SIZES = st.tuples(SIDES, SIDES)
@@ -122,7 +123,12 @@ def test_of_a_long_thin_picture_only_what_is_kept_is_scaled(own):
 
 
 def test_the_lattice_is_in_proportion_to_the_models_pictures_and_of_whole_latents():
-    assert [lattice_of(side) for side in (64, 192, 256, 512, 768, 1024, 2048)] == [8, 8, 16, 32, 48, 64, 128]
+    assert [lattice_of(side) for side in (64, 192, 256, 512, 768, 1024, 2048)] == [8, 8, 16, 32, 32, 64, 64]
+
+
+@pytest.mark.parametrize("side", NATIVE_SIDES)
+def test_squares_of_every_size_that_a_model_may_be_at_home_with_lie_on_its_lattice(side: int):
+    assert fitted_size((side + 200, side + 200), side, lattice_of(side)) == (side, side)
 
 
 @pytest.mark.parametrize("size", [(48, 32), (320, 240), (500, 100), (1920, 1080), (96, 64)])
