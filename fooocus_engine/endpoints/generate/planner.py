@@ -26,6 +26,7 @@ from fooocus_engine.endpoints.generate.plan import (
     Upscale,
 )
 from fooocus_engine.endpoints.generate.sizes import parse_size
+from fooocus_engine.endpoints.generate.upscale_vary import UpscaleVaryRequest
 from fooocus_engine.models.catalogue import EXPANSION, LORAS, Catalogue
 from fooocus_engine.models.vision_files import CHECKER
 from fooocus_engine.prompts.styles import EXPANSION_STYLE
@@ -55,6 +56,11 @@ def plan_generation(
         catalogue.find(*CHECKER)
     shapes = Shapes(catalogue.native_side(files.base))
     goal, steering = _steered(request, goal_of(request, sources or Sources(), shapes), files)
+    if isinstance(request, UpscaleVaryRequest) and request.diffused and isinstance(goal, Enlarge):
+        files.warnings.append(
+            f"the prompt and image_number have no effect: {files.base} does not sample enlargements of more than about "
+            f"{shapes.largest_diffused} pixels a side"
+        )
     require_steering(steering, catalogue, shipped=files.shipped, inspected=isinstance(goal, InspectControls))
     workload = assemble(_prompts(request, mode, files, catalogue, max_loras), words)
     images = workload.images

@@ -66,10 +66,15 @@ class UpscaleVaryRequest(PromptedRequest):
     """Factor of ``Upscale (Custom)``; the other methods have their own."""
 
     @property
+    def diffused(self) -> bool:
+        """Whether the method has the picture sampled, if its size allows it."""
+        match MEANING[self.uov_method]:
+            case Upscaling(diffused=diffused):
+                return diffused
+            case Varying():
+                return True
+
+    @property
     def divisible(self) -> bool:
         """Not where nothing is sampled: that is one picture, however many are wanted."""
-        match MEANING[self.uov_method]:
-            case Upscaling(diffused=False):
-                return False
-            case _:
-                return super().divisible
+        return self.diffused and super().divisible

@@ -121,6 +121,20 @@ def test_a_direct_enlargement_is_one_picture_without_metadata(installed):
     assert (len(large.images), large.output.metadata_scheme) == (1, None)
 
 
+@pytest.mark.parametrize(
+    ("size", "method", "told"),
+    [
+        ((1920, 1080), "Upscale (2x)", True),
+        ((1920, 1080), "Upscale (Fast 2x)", False),
+        ((400, 300), "Upscale (2x)", False),
+        ((1920, 1080), "Vary (Strong)", False),
+    ],
+)
+def test_who_asked_for_sampling_is_told_where_the_size_leaves_it_out(installed, size, method, told):
+    warnings = uov_plan(installed, size, method).warnings
+    assert any("does not sample enlargements of more than about 2800" in warning for warning in warnings) is told
+
+
 def test_sampled_pictures_are_as_many_as_asked_and_carry_metadata(installed):
     made = uov_plan(installed, (400, 300), "Upscale (2x)", image_number=3)
     assert isinstance(made.goal, Upscale)
