@@ -24,20 +24,25 @@ LEAST_LENGTH = 0.15  # of an object's box, the longer side; share of the picture
 LAYERS = (0.046, 0.054, 0.062, 0.070)  # depths below an object's edge, share of the picture's shorter side
 OPEN = 0.5  # share of one layer that looks like the background in an outline
 GAP = 0.05  # half the width of gaps in a stroke that are passed over, share of the picture's shorter side
+HAIR = 0.008  # half the width of those that never part two objects, in the same share
 
 
 def is_outlined(picture: Image.Image) -> bool:
     """Whether ``picture`` has objects and all of them are outlines."""
     rgb = (np.asarray(picture) / 255).astype(np.float32)
     standing_out = background_of(rgb, to_lab(rgb)).distance > CONTRAST
-    shares = list(_open_shares(standing_out))
-    return bool(shares) and min(shares) >= OPEN
+    shares = list(_open_shares(standing_out, GAP, thin=0.0))
+    # Across a wide gap a filled object may be joined to an outline beside it, and each hides in the other's share.
+    return bool(shares) and min((*shares, *_open_shares(standing_out, HAIR, thin=1.0))) >= OPEN
 
 
-def _open_shares(standing_out: Mask) -> Iterator[float]:
-    """For each object the share of its most open layer that looks like the background, 0 if it is too thin for one."""
+def _open_shares(standing_out: Mask, gap: float, *, thin: float) -> Iterator[float]:
+    """For each object the share of its most open layer that looks like the background.
+
+    What is nearer than two times ``gap`` is one object; ``thin`` stands for the share of what has no such layer.
+    """
     short = min(standing_out.shape)
-    reach = max(1, round(GAP * short))
+    reach = max(1, round(gap * short))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     joined = cv2.morphologyEx(standing_out.astype(np.uint8), cv2.MORPH_CLOSE, disc)
     for component in components(np.asarray(joined, np.uint8), 0):
@@ -46,7 +51,7 @@ def _open_shares(standing_out: Mask) -> Iterator[float]:
             continue
         depth = cv2.distanceTransform(whole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) / short
         layers = ((depth >= upper) & (depth < lower) for upper, lower in pairwise(LAYERS))
-        yield max((float(1 - standing_out[layer].mean()) for layer in layers if layer.any()), default=0.0)
+        yield max((float(1 - standing_out[layer].mean()) for layer in layers if layer.any()), default=thin)
 
 
 def _without_holes(component: Mask) -> NDArray[np.uint8]:

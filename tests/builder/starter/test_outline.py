@@ -31,6 +31,16 @@ def test_one_filled_object_among_outlines_is_noticed():
     assert not is_outlined(outline)
 
 
+def test_a_filled_object_is_noticed_however_near_an_outline_it_lies():
+    scene = Scene("white", (Group(1, "red", "circle", "large", "plain", "left"),), None)
+    outline = picture(scene, (192, 192), Random(1), "outline")
+    assert is_outlined(outline)
+    coloured = np.asarray(outline).min(axis=2) < 128
+    right = int(np.flatnonzero(coloured.any(axis=0)).max())
+    outline.paste((0, 0, 200), (right + 8, 80, right + 48, 120))
+    assert not is_outlined(outline)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gaps_in_a_stroke_are_passed_over(shape: str):
     scene = Scene("white", (Group(1, "red", shape, "large", "plain", "centre"),), None)
