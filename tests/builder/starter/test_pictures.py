@@ -12,7 +12,7 @@ import pytest
 import builder.starter
 from builder.starter.autoencoder import Teacher
 from builder.starter.image_samples import prompt_pool
-from builder.starter.pictures import draw_pool, recoloured
+from builder.starter.pictures import draw_pool, in_shares, recoloured
 from builder.starter.world import Scene, is_held_out, is_unseen_pair
 
 MEASURING = {"world.py", "rows.py", "edge_agreement.py", "upscaling.py"}
@@ -27,6 +27,17 @@ def test_pools_of_pictures_have_no_scene_that_is_held_out():
     drawn = draw_pool(3, 300, [(32, 32)], processes=1)  # of scenes by lot, a fifth is held out
     assert len(drawn) == 300
     assert not any(is_kept_from_training(scene) for scene, _ in drawn)
+
+
+def drawn_by_lot(seed: int, count: int) -> list[float]:
+    random = Random(seed)
+    return [random.random() for _ in range(count)]
+
+
+def test_shares_are_the_same_whatever_the_number_of_processes_and_each_is_another():
+    alone, shared = (in_shares(drawn_by_lot, 3, 1100, processes) for processes in (1, 3))
+    assert alone == shared
+    assert len(set(alone)) == 1100
 
 
 def test_pools_of_image_prompts_have_no_scene_that_is_held_out():
