@@ -41,22 +41,23 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = new_parser("__main__", __doc__)
     made.prog = "python -m builder.starter"
-    listed = (" ".join(stage) for stage in stages(Path("WORK"), Path("MODELS"), WORKERS, "DEVICE"))
+    listed = (" ".join(stage) for stage in stages(Path("WORK"), Path("MODELS"), WORKERS, "DEVICE", 1))
     made.epilog = "\n  python -m builder.starter.".join(("stages:", *listed))
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.add_argument("--workers", type=int, default=WORKERS, help="of the diffusion; one core each")
     made.add_argument("--device", default="cpu", help="of those stages that take one; %(default)s")
+    made.add_argument("--painters", type=int, default=1, help="processes that draw pictures for those; %(default)s")
     return made
 
 
 def main() -> None:
     """Run what is not done yet."""
     given = parser().parse_args()
-    for module, *arguments in stages(given.work, given.models, given.workers, given.device):
+    for module, *arguments in stages(given.work, given.models, given.workers, given.device, given.painters):
         subprocess.run([sys.executable, "-m", f"builder.starter.{module}", *arguments], check=True)
 
 
-def stages(work: Path, models: Path, workers: int, device: str) -> Iterator[tuple[str, ...]]:
+def stages(work: Path, models: Path, workers: int, device: str, painters: int) -> Iterator[tuple[str, ...]]:
     """Module and arguments of each stage, in order."""
     at_work, into = ("--work", str(work)), ("--models", str(models))
     for stage in AUTOENCODER:
@@ -64,7 +65,7 @@ def stages(work: Path, models: Path, workers: int, device: str) -> Iterator[tupl
     yield "train_diffusion", *DIFFUSION, "--workers", str(workers), *at_work
     yield "export", *at_work, *into
     for companion in COMPANIONS:
-        where = ("--device", device) if companion[0] in ANYWHERE else ()
+        where = ("--device", device, "--painters", str(painters)) if companion[0] in ANYWHERE else ()
         yield *companion, *at_work, *into, *where
 
 

@@ -37,7 +37,7 @@ def in_shares(work: Callable[[int, int], list[Made]], seed: int, count: int, pro
     if processes < 2:
         parts = list(map(work, seeds, counts))
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(processes) as pool:  # forked: ``work`` must not compute with torch
             parts = list(pool.map(work, seeds, counts))
     return [made for part in parts for made in part]
 

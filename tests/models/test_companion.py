@@ -6,7 +6,8 @@ import pytest
 from safetensors.torch import load_file
 
 from fooocus_engine.errors import BadModelFile
-from fooocus_engine.models.companion import Companion, native_side, read_companion
+from fooocus_engine.imaging.resize import FULL_SIDE
+from fooocus_engine.models.companion import NATIVE_SIDE, Companion, native_side, read_companion
 from fooocus_engine.models.families.checkpoint import take_apart
 from fooocus_engine.models.families.unet_layout import unet_config
 from fooocus_engine.models.families.vae import load_codec
@@ -73,3 +74,7 @@ def test_a_size_that_is_none_is_refused_by_name(tmp_path, told):
     (tmp_path / "m/model.json").write_text(f'{{"native_side": {told}}}')
     with pytest.raises(BadModelFile, match=r"m/model\.json: native_side must be a multiple of 64 from 64 to 4096; got"):
         native_side(tmp_path / "m.safetensors")
+
+
+def test_sizes_of_pictures_and_of_models_mean_the_same_native_side():
+    assert NATIVE_SIDE == FULL_SIDE

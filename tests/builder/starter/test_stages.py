@@ -11,7 +11,7 @@ import pytest
 import builder.starter.__main__ as whole
 
 PLACEHOLDERS = {"w": "WORK", "m": "MODELS", "cpu": "DEVICE"}
-STAGES = list(whole.stages(Path("w"), Path("m"), 2, "cpu"))
+STAGES = list(whole.stages(Path("w"), Path("m"), 2, "cpu", 1))
 TRAINED = [(module, arguments) for module, *arguments in STAGES if module != "export"]
 
 
