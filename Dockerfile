@@ -35,7 +35,7 @@ COPY builder/requirements-bake.txt /build/builder/
 RUN --mount=type=cache,target=/root/.cache/pip pip install -r /build/builder/requirements-bake.txt
 WORKDIR /build
 COPY fooocus_engine/errors.py fooocus_engine/
-COPY fooocus_engine/models/catalogue.py fooocus_engine/models/catalogue.json fooocus_engine/models/features.py \
+COPY fooocus_engine/models/catalogue.py fooocus_engine/models/catalogue.json fooocus_engine/models/companion.py fooocus_engine/models/features.py \
   fooocus_engine/models/
 COPY builder/bake.py builder/bake.lock.json builder/bake_stage.sh builder/
 COPY builder/baking builder/baking
