@@ -1,8 +1,9 @@
 """``python -m benchmarks.patch``: applying and removing an inpaint patch on a UNet of full size in float16, against one
 pass that reads every weight, adds a float32 value and writes it back. Both run in turns in one process.
 
-The patch changes every weight and is read from a file, whose pages the system has in memory. A second job with the same
-patch is measured too: it finds the patched state beside the plain one.
+The patch changes every weight and is read from a file, whose pages the system has in memory. ``apply`` finds another
+patch applied and takes its memory, as between jobs with different engines or LoRAs; ``apply anew`` finds none, so that
+the system must hand out 5 GB first. A second job with the same patch finds the patched state beside the plain one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def main() -> None:
     model = full_size()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         patch = written(model.unet_names, dict(model.unet.named_parameters()), Path(folder))
-        times = measured(model, ((version_of(patch), 1.0),), rounds=given.rounds)
+        other = patch.with_name("other.fooocus.patch")
+        other.hardlink_to(patch)
+        times = measured(model, [((version_of(path), 1.0),) for path in (patch, other)], rounds=given.rounds)
     medians = {name: statistics.median(values) for name, values in times.items()}
     numbers = sum(weight.numel() for weight in model.unet.parameters())
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
@@ -54,12 +57,13 @@ def main() -> None:
     )
 
 
-def measured(model: DiffusionModel, patch: Files, *, rounds: int) -> dict[str, list[float]]:
+def measured(model: DiffusionModel, patches: Sequence[Files], *, rounds: int) -> dict[str, list[float]]:
     """Seconds of every round. The first one, which warms the caches, does not count."""
-    loaded = Loaded(model)
-    times: dict[str, list[float]] = {"floor": [], "apply": [], "apply again": [], "remove": []}
+    loaded, (other, patch) = Loaded(model), patches
+    times: dict[str, list[float]] = {name: [] for name in ("floor", "apply anew", "apply", "apply again", "remove")}
     for _ in range(rounds + 1):
         times["floor"].append(seconds(lambda: rewrite(model.unet)))
+        times["apply anew"].append(seconds(lambda: loaded.patched(other)))
         times["apply"].append(seconds(lambda: loaded.patched(patch)))
         times["apply again"].append(seconds(lambda: loaded.patched(patch)))
         times["remove"].append(seconds(loaded.unpatch))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fooocus_engine.models.diffusion_model import DiffusionModel
-from fooocus_engine.models.lora import LoraChanges, lora_changes, modules
+from fooocus_engine.models.lora import changes_by_file, lora_changes, modules, stacked
 from fooocus_engine.models.patching import Borrowed, apply_changes, patched_twin
 
 UNET = "unet"
@@ -41,11 +41,6 @@ class Twin:
     warnings: tuple[str, ...]
     """About what is merged and the patches."""
 
-    @property
-    def bytes(self) -> int:
-        """Memory that its own weights take, at most."""
-        return sum(weight.nbytes for weight in self.model.unet.parameters())
-
 
 @dataclass(eq=False)
 class Loaded:
@@ -55,6 +50,8 @@ class Loaded:
     merged: Files = ()
     warnings: tuple[str, ...] = ()
     twin: Twin | None = None
+    _memory: dict[str, Tensor] = field(default_factory=dict)
+    """Weights of the last twin by name: a next one is written over them."""
     _borrowed: dict[str, Borrowed] = field(default_factory=dict)
     """By part of the model, as in ``lora.modules``."""
 
@@ -62,11 +59,11 @@ class Loaded:
         """Have exactly ``files`` merged, starting from the untouched weights; nothing happens if they are already."""
         if files == self.merged:
             return
-        self.unpatch()
+        self.twin = None
         for borrowed in self._borrowed.values():
             borrowed.close()
         self._borrowed, self.merged, self.warnings = {}, (), ()
-        changes = self._changes(files)
+        changes = lora_changes(self.model, _paths(files))
         with ExitStack() as undo:
             applied = {
                 part: undo.enter_context(apply_changes(module, changes.by_part.get(part, {})))
@@ -76,25 +73,37 @@ class Loaded:
         self._borrowed, self.merged, self.warnings = applied, files, changes.warnings
 
     def patched(self, patches: Files) -> Twin:
-        """The twin with ``patches`` applied after what is merged; kept until others are asked for or ``unpatch``."""
+        """The twin with ``patches`` applied after what is merged; kept until others are asked for or ``unpatch``.
+
+        A new twin takes the memory of the one before it, which is not to be used any more.
+        """
         if self.twin is None or self.twin.patches != patches:
-            self.unpatch()  # first, so that two never take memory at once
+            self.twin = None
             self.twin = self._twin(patches)
         return self.twin
 
+    @property
+    def twin_bytes(self) -> int:
+        """Memory held for a twin beside the model's own."""
+        return sum(weight.nbytes for weight in self._memory.values())
+
     def unpatch(self) -> None:
-        """Let go of the twin."""
-        self.twin = None
+        """Let go of the twin and of its memory."""
+        self.twin, self._memory = None, {}
 
     def _twin(self, patches: Files) -> Twin:
         # Merged files and patches are summed before rounding, so a weight that both change starts from its original.
-        changes, touched = self._changes(self.merged + patches), self._changes(patches).by_part.get(UNET, {})
+        files = changes_by_file(self.model, _paths(self.merged + patches))
+        changes, touched = stacked(files), stacked(files[len(self.merged) :]).by_part.get(UNET, {})
         own = {name: change for name, change in changes.by_part.get(UNET, {}).items() if name in touched}
-        unet = patched_twin(self.model.unet, own, self._originals())
+        self._memory = {name: weight for name, weight in self._memory.items() if name in own}
+        unet = patched_twin(self.model.unet, own, self._originals(), self._memory)
+        self._memory = {name: weight.detach() for name, weight in unet.named_parameters() if name in own}
         return Twin(patches, replace(self.model, unet=unet), changes.warnings)
 
     def _originals(self) -> dict[str, Tensor]:
         return dict(self._borrowed[UNET].originals) if UNET in self._borrowed else {}
 
-    def _changes(self, files: Files) -> LoraChanges:
-        return lora_changes(self.model, [(version.path, strength) for version, strength in files])
+
+def _paths(files: Files) -> list[tuple[Path, float]]:
+    return [(version.path, strength) for version, strength in files]

@@ -84,14 +84,15 @@ class Stack:
 
     layers: tuple[tuple[Delta, float], ...]
 
-    def __call__(self, weight: Tensor) -> Tensor:
-        if len(self.layers) == 1 and self.layers[0][0].goes_by_blocks(weight):
+    def __call__(self, pristine: Tensor, out: Tensor) -> None:
+        if len(self.layers) == 1 and self.layers[0][0].goes_by_blocks(pristine.shape):
             delta, strength = self.layers[0]
-            return kinds.plus_quantised(weight, delta.tensors, strength)
-        value = weight.float()
+            kinds.plus_quantised(pristine, delta.tensors, strength, out)
+            return
+        value = pristine.float()
         for delta, strength in self.layers:
             value = delta.added(value, strength)
-        return value.to(weight.dtype)
+        out.copy_(value)
 
 
 def matched(tensors: Mapping[str, Any], names: Names) -> Matched:
@@ -144,6 +145,16 @@ def _patch(levels: Tensor, low: Tensor | float, high: Tensor | float) -> Delta:
 
 
 @dataclass(frozen=True, eq=False)
+class FileChanges:
+    """What one file does to a model, with its strength."""
+
+    deltas: Mapping[Weight, Delta]
+    warning: str
+    """A sentence for the client about what was left out, or an empty text."""
+    strength: float
+
+
+@dataclass(frozen=True, eq=False)
 class LoraChanges:
     """What a list of files does to a model."""
 
@@ -161,25 +172,35 @@ def lora_changes(model: DiffusionModel, files: Sequence[tuple[Path, float]]) -> 
     Raises:
         ModelUnavailable, BadModelFile: a file is missing or cannot be read.
     """
+    return stacked(changes_by_file(model, files))
+
+
+def changes_by_file(model: DiffusionModel, files: Sequence[tuple[Path, float]]) -> list[FileChanges]:
+    """The changes of each of ``files``, in order; nothing of one with a strength of 0.
+
+    Raises:
+        ModelUnavailable, BadModelFile: as ``lora_changes``.
+    """
     names = _names(model)
     shapes = {
         Weight(part, name): parameter.shape
         for part, module in modules(model).items()
         for name, parameter in module.named_parameters()
     }
+    read = [({}, "") if strength == 0 else _usable(path, names, shapes) for path, strength in files]
+    return [FileChanges(*usable, strength) for usable, (_, strength) in zip(read, files, strict=True)]
+
+
+def stacked(files: Sequence[FileChanges]) -> LoraChanges:
+    """The changes of several files to the same model, stacked in order."""
     layers: dict[Weight, list[tuple[Delta, float]]] = {}
-    warnings: list[str] = []
-    for path, strength in files:
-        if strength == 0:
-            continue
-        deltas, warning = _usable(path, names, shapes)
-        warnings += [warning] if warning else []
-        for weight, delta in deltas.items():
-            layers.setdefault(weight, []).append((delta, strength))
+    for file in files:
+        for weight, delta in file.deltas.items():
+            layers.setdefault(weight, []).append((delta, file.strength))
     by_part: dict[str, dict[str, Change]] = {}
     for (part, parameter), stack in layers.items():
         by_part.setdefault(part, {})[parameter] = Stack(tuple(stack))
-    return LoraChanges(by_part, tuple(warnings))
+    return LoraChanges(by_part, tuple(file.warning for file in files if file.warning))
 
 
 def modules(model: DiffusionModel) -> dict[str, nn.Module]:

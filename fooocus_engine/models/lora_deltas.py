@@ -17,7 +17,7 @@ Product = tuple[Tensor, int | None]
 """A change before scaling, of as many values as the weight, and the rank that divides alpha (None: no scaling)."""
 Formula = Callable[[Tensor, Tensors], Product]
 LEVELS = 255  # of a quantised difference, above its lowest
-BLOCK = 1 << 18  # numbers that a processor sums at once, so that their float32 forms stay in its cache
+BLOCK = 1 << 20  # numbers that a processor sums at once: few enough that their float32 forms stay in its cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,8 @@ class Delta:
 
     def fits(self, shape: torch.Size) -> bool:
         """Whether a weight of this shape can take the change; tried on the meta device, so nothing is computed."""
+        if self.goes_by_blocks(shape):
+            return True
         on_meta = Delta(self.formula, {role: tensor.to("meta") for role, tensor in self.tensors.items()}, self.alpha)
         try:
             on_meta.added(torch.empty(shape, device="meta"), 1.0)
@@ -48,12 +50,12 @@ class Delta:
             return False
         return True
 
-    def goes_by_blocks(self, weight: Tensor) -> bool:
-        """Whether ``plus_quantised`` can add it to ``weight``."""
-        if self.formula is not quantised or not weight.ndim:
+    def goes_by_blocks(self, shape: torch.Size) -> bool:
+        """Whether ``plus_quantised`` can add it to a weight of this shape."""
+        if self.formula is not quantised or not shape:
             return False
         levels, ends = self.tensors["levels"], (self.tensors["low"], self.tensors["high"])
-        return levels.shape == weight.shape and all(end.numel() == 1 for end in ends)
+        return levels.shape == shape and all(end.numel() == 1 for end in ends)
 
 
 def full(weight: Tensor, t: Tensors) -> Product:
@@ -96,20 +98,22 @@ def quantised(weight: Tensor, t: Tensors) -> Product:
     return t["levels"] / LEVELS * (t["high"] - t["low"]) + t["low"], None
 
 
-def plus_quantised(weight: Tensor, t: Tensors, strength: float) -> Tensor:
-    """``weight`` plus a ``quantised`` difference whose ends are single numbers: the same sum, block by block.
+def plus_quantised(weight: Tensor, t: Tensors, strength: float, out: Tensor) -> None:
+    """Write ``weight`` plus a ``quantised`` difference whose ends are single numbers: the same sum, block by block.
 
-    The result has the dtype, device and memory layout of ``weight``.
+    ``out`` may be ``weight`` itself.
     """
     low, high = (t[role].float() for role in ("low", "high"))
     span, start = (high - low).item(), low.item()
-    result = torch.empty_like(weight)
     rows = max(1, BLOCK * len(weight) // weight.numel()) if weight.device.type == "cpu" else len(weight)
+    sums = torch.empty_like(weight[:rows], dtype=torch.float32)
     for first in range(0, len(weight), rows):
         part = slice(first, first + rows)
-        change = t["levels"][part].to(weight.device).float().div_(LEVELS).mul_(span).add_(start)
-        result[part] = torch.add(weight[part].float(), change, alpha=strength, out=change)
-    return result
+        old = weight[part]
+        change = sums[: len(old)].copy_(t["levels"][part].to(weight.device)).div_(LEVELS).mul_(span).add_(start)
+        if strength != 1:
+            change.mul_(strength)
+        out[part] = change.add_(old)
 
 
 def _factor(t: Tensors, number: str) -> Tensor:

@@ -1,25 +1,29 @@
 """Borrowed changes to the weights of a module: applied now, undone bit by bit later; or made in a twin beside it.
 
-Takes a module and, per parameter name, a function from the pristine value to the new one. Originals wait in CPU
-memory, so a change in place costs no device memory. Knows nothing of LoRA files or of what a module computes.
+Takes a module and, per parameter name, what makes the new value of the pristine one. Originals wait in CPU memory, so
+a change in place costs no device memory. Knows nothing of LoRA files or of what a module computes.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-Change = Callable[[Tensor], Tensor]
-"""Pristine value → new value: same shape, the argument itself left alone."""
-
 M = TypeVar("M", bound=nn.Module)
+
+
+class Change(Protocol):
+    """What makes a new value of a parameter."""
+
+    def __call__(self, pristine: Tensor, out: Tensor) -> object:
+        """Write the new value into ``out``: shape, dtype, device of ``pristine``, and maybe the same memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,6 @@ def patched(module: nn.Module, changes: Mapping[str, Change]) -> Iterator[None]:
 
     Raises:
         KeyError: a change names no parameter (before anything is changed).
-        ValueError: a change returns another shape (everything is put back first).
     """
     with apply_changes(module, changes):
         yield
@@ -62,16 +65,16 @@ def apply_changes(module: nn.Module, changes: Mapping[str, Change]) -> Borrowed:
     """Change the named parameters for as long as the caller likes; closing the result puts the originals back.
 
     Raises:
-        KeyError, ValueError: as ``patched``.
+        KeyError: as ``patched``.
     """
     parameters = _named(module, changes)
     originals: dict[str, Tensor] = {}
     borrowed = Borrowed(parameters, originals)
     try:
         for name, change in changes.items():
-            value = _changed(name, parameters[name].detach(), change)
-            originals[name] = parameters[name].detach().to("cpu", copy=True)
-            parameters[name].copy_(value)
+            value = parameters[name].detach()
+            originals[name] = value.to("cpu", copy=True)
+            change(value, out=value)
     except BaseException:
         borrowed.close()
         raise
@@ -79,22 +82,24 @@ def apply_changes(module: nn.Module, changes: Mapping[str, Change]) -> Borrowed:
 
 
 @torch.no_grad()
-def patched_twin(module: M, changes: Mapping[str, Change], pristine: Mapping[str, Tensor]) -> M:
+def patched_twin(
+    module: M, changes: Mapping[str, Change], pristine: Mapping[str, Tensor], memory: Mapping[str, Tensor]
+) -> M:
     """A second module with the named parameters changed; it shares all others with ``module``, which stays untouched.
 
-    ``pristine`` holds values to start from where those of ``module`` are changed ones, on any device.
+    ``pristine`` holds values to start from where those of ``module`` are changed ones, on any device. ``memory`` holds
+    tensors of the named parameters' own shape, dtype, device and strides that may be written over: the system takes
+    longer to find as much new memory than the values take to make.
 
     Raises:
         KeyError: a change names no parameter.
-        ValueError: a change returns another shape.
     """
     parameters = _named(module, changes)
     copies: dict[int, nn.Parameter] = {id(parameter): parameter for parameter in parameters.values()}
     for name, change in changes.items():
         own = parameters[name]
-        value = _changed(name, pristine.get(name, own.detach()).to(own.device), change)
-        if value.stride() != own.stride():
-            value = torch.empty_like(own).copy_(value)
+        value = memory[name] if name in memory else torch.empty_like(own)
+        change(pristine.get(name, own.detach()).to(own.device), out=value)
         copies[id(own)] = nn.Parameter(value, requires_grad=own.requires_grad)
     return copy.deepcopy(module, copies)  # what the second argument holds is taken from there
 
@@ -104,10 +109,3 @@ def _named(module: nn.Module, changes: Mapping[str, Change]) -> dict[str, nn.Par
     if unknown := sorted(changes.keys() - parameters.keys()):
         raise KeyError(f"{type(module).__name__} has no parameter {', '.join(unknown)}")
     return parameters
-
-
-def _changed(name: str, value: Tensor, change: Change) -> Tensor:
-    changed = change(value)
-    if changed.shape != value.shape:
-        raise ValueError(f"{name} is {list(value.shape)}, its change returned {list(changed.shape)}")
-    return changed

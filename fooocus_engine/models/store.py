@@ -190,7 +190,7 @@ class ModelStore:
     def _patched(self, loaded: Loaded, patches: Files, *, unpatched_end: bool) -> Prepared:
         """The base alone, or its twin with patches and, where that is wanted, itself as the refiner."""
         if not patches:
-            if loaded.twin and loaded.twin.bytes > _spare_bytes(self.target.device):
+            if loaded.twin is None or loaded.twin_bytes > _spare_bytes(self.target.device):
                 loaded.unpatch()
             return Prepared(loaded.model, None, None, loaded.warnings)
         twin = loaded.patched(patches)

@@ -91,12 +91,32 @@ def test_the_second_job_with_a_patch_finds_it_applied(loaded):
 
 def test_another_patch_or_another_merge_makes_a_new_twin(loaded):
     twin = loaded.patched(PATCH)
+    weights = state(twin.model)
     other = loaded.patched(OTHER_PATCH)
     assert other is not twin
-    assert not same(state(other.model), state(twin.model))
-    assert same(state(loaded.patched(PATCH).model), state(twin.model))
+    assert not same(state(other.model), weights)
+    assert same(state(loaded.patched(PATCH).model), weights)
     loaded.merge(LORA)
     assert loaded.twin is None
+    merged = state(loaded.patched(PATCH).model)
+    assert not same(merged, weights)
+    loaded.unpatch()
+    assert same(state(loaded.patched(PATCH).model), merged)
+
+
+def test_a_new_twin_takes_the_memory_of_the_last(loaded):
+    def places() -> set[int]:
+        base = {weight.data_ptr() for weight in loaded.model.unet.parameters()}
+        return {weight.data_ptr() for weight in loaded.patched(PATCH).model.unet.parameters()} - base
+
+    first, held = places(), loaded.twin_bytes
+    loaded.merge(LORA)
+    assert loaded.twin_bytes == held
+    assert places() == first
+    loaded.patched(OTHER_PATCH)
+    assert places() & first
+    loaded.unpatch()
+    assert loaded.twin_bytes == 0
 
 
 def test_a_twin_that_is_let_go_of_dies_at_once(loaded):

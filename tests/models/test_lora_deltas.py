@@ -141,20 +141,24 @@ def test_fits_says_whether_the_change_can_be_added(formula, tensors, fits):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("shape", [(700, 900), (3, 2, 3, 3), (5,), (1, 600_000)])
-def test_a_quantised_difference_in_blocks_is_the_same_sum(shape, dtype):
+@pytest.mark.parametrize("shape", [(1700, 900), (3, 2, 3, 3), (5,), (1, 1_200_000)])
+@pytest.mark.parametrize("strength", [1.0, 0.7])
+def test_a_quantised_difference_in_blocks_is_the_same_sum(shape, dtype, strength):
     weight = random(*shape).to(dtype)
     levels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     delta = Delta(kinds.quantised, {"levels": levels, "low": torch.tensor([-0.3]), "high": torch.tensor(0.7)})
-    before = weight.clone()
-    assert delta.goes_by_blocks(weight)
-    assert torch.equal(kinds.plus_quantised(weight, delta.tensors, 1.0), delta.added(weight.float(), 1.0).to(dtype))
-    assert torch.equal(weight, before)
+    right = delta.added(weight.float(), strength).to(dtype)
+    before, beside = weight.clone(), torch.empty_like(weight)
+    assert delta.goes_by_blocks(weight.shape)
+    kinds.plus_quantised(weight, delta.tensors, strength, beside)
+    assert torch.equal(beside, right) and torch.equal(weight, before)
+    kinds.plus_quantised(weight, delta.tensors, strength, weight)
+    assert torch.equal(weight, right)
 
 
 def test_only_single_ends_and_equal_shapes_go_by_blocks():
     levels, end = torch.zeros(4, 3, dtype=torch.uint8), torch.tensor(0.0)
     rows = torch.zeros(4, 1)
-    assert not Delta(kinds.quantised, {"levels": levels, "low": rows, "high": end}).goes_by_blocks(torch.zeros(4, 3))
-    assert not Delta(kinds.quantised, {"levels": levels, "low": end, "high": end}).goes_by_blocks(torch.zeros(12))
-    assert not Delta(kinds.full, {"diff": torch.zeros(4, 3)}).goes_by_blocks(torch.zeros(4, 3))
+    assert not Delta(kinds.quantised, {"levels": levels, "low": rows, "high": end}).goes_by_blocks(torch.Size((4, 3)))
+    assert not Delta(kinds.quantised, {"levels": levels, "low": end, "high": end}).goes_by_blocks(torch.Size((12,)))
+    assert not Delta(kinds.full, {"diff": torch.zeros(4, 3)}).goes_by_blocks(torch.Size((4, 3)))

@@ -188,6 +188,17 @@ def test_a_patch_stays_applied_beside_jobs_without_it(store):
         assert prepared.base.unet is not twin
 
 
+def test_a_job_with_other_loras_and_no_patch_lets_go_of_the_memory_that_was_patched(store):
+    with store.prepared(ModelChoice(BASE.base, base_patches=(PATCH,))) as prepared:
+        plain = set(prepared.refiner.unet.parameters())
+        own = [weight for weight in prepared.base.unet.parameters() if weight not in plain]
+        memory = {weakref.ref(weight.untyped_storage()) for weight in own}
+    del prepared, own
+    assert memory and all(place() is not None for place in memory)
+    with store.prepared(ModelChoice(BASE.base, loras=(KOHYA,))):
+        assert all(place() is None for place in memory)
+
+
 def test_a_full_device_lets_go_of_what_is_patched(store):
     patched = ModelChoice(BASE.base, base_patches=(PATCH,))
     with store.prepared(patched) as prepared:
