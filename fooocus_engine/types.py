@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Weighted = tuple[str, float]  # (file name relative to its models folder, strength)
+PIXELS_PER_LATENT = 8  # along a side: every family's autoencoder halves it three times
 MODEL_VAE = "Default (model)"
 """What the base checkpoint's own autoencoder is called, by clients and in a picture's record."""
 

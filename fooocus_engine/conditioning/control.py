@@ -15,9 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fooocus_engine.models.control_lora import ControlNetwork
-from fooocus_engine.types import Conditioning, Residuals, UNetCall
-
-PIXELS_PER_LATENT = 8
+from fooocus_engine.types import PIXELS_PER_LATENT, Conditioning, Residuals, UNetCall
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,9 @@ from PIL import Image, ImageFilter
 from fooocus_engine.imaging.box import MIDDLE, WORKING_SHAPE, Box, is_small, working_size
 from fooocus_engine.imaging.masks import SOFT_PIXELS, WHITE, Mask, black_and_white, softened
 from fooocus_engine.imaging.resize import resampled
+from fooocus_engine.types import PIXELS_PER_LATENT
 
 BLURS = ((512, 2), (256, 2), (128, 4), (64, 4), (33, 8), (15, 8), (5, 16), (3, 16))  # (radius, times) of the fill
-PIXELS_PER_LATENT = 8
 ROWS_AT_ONCE = 256  # mixed in float32; bounds the memory
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fooocus_engine.types import PIXELS_PER_LATENT
+
 FULL_SIDE, LATTICE = 1024, 64  # of SDXL's pictures; pixels that the sides of a fitted size are multiples of
-PIXELS_PER_LATENT = 8
 ROUNDS = 256  # after which the search for a fitted size ends
 SAME_SHAPE = 0.1  # difference of two shapes that is none
 LANCZOS = Image.Resampling.LANCZOS

@@ -15,11 +15,11 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from fooocus_engine.models.tiling import Tile, blend_tiles
+from fooocus_engine.types import PIXELS_PER_LATENT
 
 Draw = Callable[[torch.Size], Tensor]
 """Standard normal noise of a shape, float32; any device."""
 
-FACTOR = 8  # image pixels per latent pixel and side
 LOGVAR_LIMITS = (-30.0, 20.0)
 DECODE_TILES = (Tile(32, 128), Tile(128, 32), Tile(64, 64))  # latent pixels (sampling.md §8.2)
 DECODE_OVERLAP = 16
@@ -49,7 +49,9 @@ class LatentCodec:
     def decode_tiled(self, latent: Tensor) -> Tensor:
         """As ``decode``, as the mean of three tiled passes (sampling.md §8.2)."""
         passes = [
-            blend_tiles(latent, tile, overlap=DECODE_OVERLAP, scale=float(FACTOR), convert=self._decoded_from_zero)
+            blend_tiles(
+                latent, tile, overlap=DECODE_OVERLAP, scale=float(PIXELS_PER_LATENT), convert=self._decoded_from_zero
+            )
             for tile in DECODE_TILES
         ]
         return (sum(passes[1:], passes[0]) / len(passes) / 2).clamp(0, 1)
@@ -81,7 +83,11 @@ class LatentCodec:
         image = cropped(image).to(self.vae.device)
         passes = [
             blend_tiles(
-                image, tile, overlap=ENCODE_OVERLAP, scale=1 / FACTOR, convert=lambda part: self._sampled(part, draw)
+                image,
+                tile,
+                overlap=ENCODE_OVERLAP,
+                scale=1 / PIXELS_PER_LATENT,
+                convert=lambda part: self._sampled(part, draw),
             )
             for tile in ENCODE_TILES
         ]
@@ -105,8 +111,12 @@ class LatentCodec:
 def cropped(image: Tensor) -> Tensor:
     """``image [B, 3, H, W]`` cut to multiples of 8 by half of each side's remainder (sampling.md §8.3)."""
     height, width = image.shape[-2:]
-    top, left = height % FACTOR // 2, width % FACTOR // 2
-    return image[..., top : top + height // FACTOR * FACTOR, left : left + width // FACTOR * FACTOR]
+    top, left = height % PIXELS_PER_LATENT // 2, width % PIXELS_PER_LATENT // 2
+    return image[
+        ...,
+        top : top + height // PIXELS_PER_LATENT * PIXELS_PER_LATENT,
+        left : left + width // PIXELS_PER_LATENT * PIXELS_PER_LATENT,
+    ]
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

@@ -38,10 +38,9 @@ from fooocus_engine.sampling.settings import GuidanceSettings, SamplingSettings
 from fooocus_engine.sampling.solvers import IGNORE_KNOWN_PIXELS, solver
 from fooocus_engine.sampling.solvers.protocol import Denoiser
 from fooocus_engine.sampling.unet_denoiser import Stage, UNetDenoiser
-from fooocus_engine.types import Canvas, OnStep, Step
+from fooocus_engine.types import PIXELS_PER_LATENT, Canvas, OnStep, Step
 
 LATENT_CHANNELS = 4
-PIXELS_PER_LATENT = 8
 SAME_SIGMA = 1e-5  # relative
 
 

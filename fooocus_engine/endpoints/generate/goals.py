@@ -15,13 +15,12 @@ from fooocus_engine.imaging.box import interested_box, marked_box, repaints, wor
 from fooocus_engine.imaging.resize import Size, fitted_size, lattice_of, shape_ceil
 from fooocus_engine.models.companion import NATIVE_SIDE
 from fooocus_engine.output.encode import longest_side
-from fooocus_engine.types import Sources
+from fooocus_engine.types import PIXELS_PER_LATENT, Sources
 
 UPSCALE_STRENGTH = 0.382
 FILLED_ABOVE = 0.99  # strength of an inpaint (image-inpaint.md §4)
 NETWORK_FACTOR = 4
 MAX_PIXELS = 256_000_000  # of an enlarged picture: twice the largest one taken in, by the sides (decision 0026)
-PIXELS_PER_LATENT = 8
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ def plan_generation(
     Raises:
         InvalidRequest: a named model file does not exist, or the size of a picture does not allow what is asked.
         ModelUnavailable: a file that a default or a performance mode needs is not installed.
+        BadModelFile: the base checkpoint's companion tells nonsense of its size.
     """
     mode = MODES[request.performance_selection]
     files = choose_files(request, mode, catalogue)

@@ -28,10 +28,10 @@ from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import Prepared
 from fooocus_engine.output.encode import small_png
 from fooocus_engine.prompts.expansion import PromptExpander
-from fooocus_engine.sampling.sample import PIXELS_PER_LATENT, Recipe, Sampled, sample
+from fooocus_engine.sampling.sample import Recipe, Sampled, sample
 from fooocus_engine.sampling.settings import FreeU
 from fooocus_engine.sampling.unet_denoiser import Stage
-from fooocus_engine.types import Canvas, Conditioning, ImageTask, OnStep, Step
+from fooocus_engine.types import PIXELS_PER_LATENT, Canvas, Conditioning, ImageTask, OnStep, Step
 
 PreviewsOf = Callable[[str], PreviewDecoder | None]
 """Family of the latents → what draws them; ``None`` where its file is not installed."""
