@@ -6,7 +6,8 @@ that no patch changes, so both can work in one job, and the next job with the sa
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -63,8 +64,8 @@ class Loaded:
         for borrowed in self._borrowed.values():
             borrowed.close()
         self._borrowed, self.merged, self.warnings = {}, (), ()
-        changes = lora_changes(self.model, _paths(files))
-        with ExitStack() as undo:
+        with self._twin_let_go_of_by_an_error(), ExitStack() as undo:
+            changes = lora_changes(self.model, _paths(files))
             applied = {
                 part: undo.enter_context(apply_changes(module, changes.by_part.get(part, {})))
                 for part, module in modules(self.model).items()
@@ -78,8 +79,9 @@ class Loaded:
         A new twin takes the memory of the one before it, which is not to be used any more.
         """
         if self.twin is None or self.twin.patches != patches:
-            self.twin = None
-            self.twin = self._twin(patches)
+            self.twin = None  # first, so that two never take memory at once
+            with self._twin_let_go_of_by_an_error():
+                self.twin = self._twin(patches)
         return self.twin
 
     @property
@@ -90,6 +92,14 @@ class Loaded:
     def unpatch(self) -> None:
         """Let go of the twin and of its memory."""
         self.twin, self._memory = None, {}
+
+    @contextmanager
+    def _twin_let_go_of_by_an_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.unpatch()
+            raise
 
     def _twin(self, patches: Files) -> Twin:
         # Merged files and patches are summed before rounding, so a weight that both change starts from its original.

@@ -149,9 +149,9 @@ class FileChanges:
     """What one file does to a model, with its strength."""
 
     deltas: Mapping[Weight, Delta]
-    warning: str
-    """A sentence for the client about what was left out, or an empty text."""
     strength: float
+    warning: str = ""
+    """A sentence for the client about what was left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,8 +187,7 @@ def changes_by_file(model: DiffusionModel, files: Sequence[tuple[Path, float]]) 
         for part, module in modules(model).items()
         for name, parameter in module.named_parameters()
     }
-    read = [({}, "") if strength == 0 else _usable(path, names, shapes) for path, strength in files]
-    return [FileChanges(*usable, strength) for usable, (_, strength) in zip(read, files, strict=True)]
+    return [_changes(path, strength, names, shapes) for path, strength in files]
 
 
 def stacked(files: Sequence[FileChanges]) -> LoraChanges:
@@ -219,8 +218,10 @@ def _names(model: DiffusionModel) -> Names:
     return together([unet_names(model.unet_names), *(text_names(part, names) for part, names in encoders.items())])
 
 
-def _usable(path: Path, names: Names, shapes: Mapping[Weight, torch.Size]) -> tuple[Mapping[Weight, Delta], str]:
-    """The deltas of a file that the model can take, and a warning about the rest (or an empty text)."""
+def _changes(path: Path, strength: float, names: Names, shapes: Mapping[Weight, torch.Size]) -> FileChanges:
+    """The deltas of a file that the model can take, and a warning about the rest."""
+    if strength == 0:
+        return FileChanges({}, 0.0)
     tensors = read_file(path)
     try:
         file = matched(tensors, names)
@@ -228,10 +229,12 @@ def _usable(path: Path, names: Names, shapes: Mapping[Weight, torch.Size]) -> tu
         raise BadModelFile(f"{path.name}: not a LoRA-type file ({type(error).__name__})") from error
     if len(file.unknown) > MAX_UNKNOWN_KEYS:
         counts = f"{len(file.unknown)} of its {len(tensors)} keys"
-        return {}, f"LoRA {path.name!r} was left out: {counts} belong to no weight of this model"
+        left_out = f"LoRA {path.name!r} was left out: {counts} belong to no weight of this model"
+        return FileChanges({}, strength, left_out)
     present = {weight: delta for weight, delta in file.deltas.items() if weight in shapes}
     fitting = {weight: delta for weight, delta in present.items() if delta.fits(shapes[weight])}
     if len(fitting) == len(present):
-        return fitting, ""
+        return FileChanges(fitting, strength)
     misfits = listed(weight.parameter for weight in present.keys() - fitting.keys())
-    return fitting, f"LoRA {path.name!r} does not fit these weights, which it left as they were: {misfits}"
+    left = f"LoRA {path.name!r} does not fit these weights, which it left as they were: {misfits}"
+    return FileChanges(fitting, strength, left)

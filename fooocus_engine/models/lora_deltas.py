@@ -17,7 +17,7 @@ Product = tuple[Tensor, int | None]
 """A change before scaling, of as many values as the weight, and the rank that divides alpha (None: no scaling)."""
 Formula = Callable[[Tensor, Tensors], Product]
 LEVELS = 255  # of a quantised difference, above its lowest
-BLOCK = 1 << 20  # numbers that a processor sums at once: few enough that their float32 forms stay in its cache
+BLOCK = 1 << 20  # numbers that a processor sums at once: few enough that their float32 forms stay in its last cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,8 @@ def plus_quantised(weight: Tensor, t: Tensors, strength: float, out: Tensor) -> 
     """
     low, high = (t[role].float() for role in ("low", "high"))
     span, start = (high - low).item(), low.item()
-    rows = max(1, BLOCK * len(weight) // weight.numel()) if weight.device.type == "cpu" else len(weight)
+    rows = BLOCK * len(weight) // max(1, weight.numel()) if weight.device.type == "cpu" else len(weight)
+    rows = max(1, rows)
     sums = torch.empty_like(weight[:rows], dtype=torch.float32)
     for first in range(0, len(weight), rows):
         part = slice(first, first + rows)

@@ -22,7 +22,7 @@ M = TypeVar("M", bound=nn.Module)
 class Change(Protocol):
     """What makes a new value of a parameter."""
 
-    def __call__(self, pristine: Tensor, out: Tensor) -> object:
+    def __call__(self, pristine: Tensor, /, out: Tensor) -> None:
         """Write the new value into ``out``: shape, dtype, device of ``pristine``, and maybe the same memory."""
 
 
@@ -88,8 +88,7 @@ def patched_twin(
     """A second module with the named parameters changed; it shares all others with ``module``, which stays untouched.
 
     ``pristine`` holds values to start from where those of ``module`` are changed ones, on any device. ``memory`` holds
-    tensors of the named parameters' own shape, dtype, device and strides that may be written over: the system takes
-    longer to find as much new memory than the values take to make.
+    tensors of the named parameters' own shape, dtype, device and strides that may be written over.
 
     Raises:
         KeyError: a change names no parameter.
@@ -99,6 +98,12 @@ def patched_twin(
     for name, change in changes.items():
         own = parameters[name]
         value = memory[name] if name in memory else torch.empty_like(own)
+        assert (value.shape, value.stride(), value.dtype, value.device) == (
+            own.shape,
+            own.stride(),
+            own.dtype,
+            own.device,
+        )
         change(pristine.get(name, own.detach()).to(own.device), out=value)
         copies[id(own)] = nn.Parameter(value, requires_grad=own.requires_grad)
     return copy.deepcopy(module, copies)  # what the second argument holds is taken from there

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from fooocus_engine.errors import BadModelFile
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.loaded import Files, Loaded
-from fooocus_engine.models.lora import modules
+from fooocus_engine.models.lora import Stack, modules
 from fooocus_engine.models.store import version_of
 from tests.models.one_step import LORAS, PATCHES, estimates, features, tiny_model
 
@@ -91,32 +93,58 @@ def test_the_second_job_with_a_patch_finds_it_applied(loaded):
 
 def test_another_patch_or_another_merge_makes_a_new_twin(loaded):
     twin = loaded.patched(PATCH)
-    weights = state(twin.model)
-    other = loaded.patched(OTHER_PATCH)
-    assert other is not twin
-    assert not same(state(other.model), weights)
-    assert same(state(loaded.patched(PATCH).model), weights)
+    loaded.patched(OTHER_PATCH)
+    assert loaded.twin is not twin
     loaded.merge(LORA)
     assert loaded.twin is None
-    merged = state(loaded.patched(PATCH).model)
-    assert not same(merged, weights)
-    loaded.unpatch()
-    assert same(state(loaded.patched(PATCH).model), merged)
+
+
+def test_a_twin_over_the_memory_of_another_is_as_one_of_its_own(loaded):
+    jobs = [((), PATCH), ((), OTHER_PATCH), ((), PATCH), (LORA, PATCH), (LORA, OTHER_PATCH), ((), OTHER_PATCH)]
+    over = []
+    for merged, patch in jobs:
+        loaded.merge(merged)
+        over.append(state(loaded.patched(patch).model))
+    for (merged, patch), found in zip(jobs, over, strict=True):
+        loaded.unpatch()
+        loaded.merge(merged)
+        assert same(state(loaded.patched(patch).model), found)
+
+
+def own_weights(loaded: Loaded, patch: Files) -> dict[int, Tensor]:
+    """The weights that a twin does not share, by where they lie."""
+    base = {weight.data_ptr() for weight in loaded.model.unet.parameters()}
+    found = {weight.data_ptr(): weight for weight in loaded.patched(patch).model.unet.parameters()}
+    return {place: weight for place, weight in found.items() if place not in base}
 
 
 def test_a_new_twin_takes_the_memory_of_the_last(loaded):
-    def places() -> set[int]:
-        base = {weight.data_ptr() for weight in loaded.model.unet.parameters()}
-        return {weight.data_ptr() for weight in loaded.patched(PATCH).model.unet.parameters()} - base
-
-    first, held = places(), loaded.twin_bytes
+    first, held = own_weights(loaded, PATCH), loaded.twin_bytes
     loaded.merge(LORA)
-    assert loaded.twin_bytes == held
-    assert places() == first
-    loaded.patched(OTHER_PATCH)
-    assert places() & first
+    assert loaded.twin_bytes == held == sum(weight.nbytes for weight in first.values())
+    assert own_weights(loaded, PATCH).keys() == first.keys()
+    more = own_weights(loaded, OTHER_PATCH)
+    assert more.keys() > first.keys()  # it changes all of these, and others
     loaded.unpatch()
     assert loaded.twin_bytes == 0
+
+
+def test_an_error_in_the_middle_of_a_patch_leaves_no_twin_and_the_next_one_is_right(loaded, monkeypatch):
+    before, right = state(loaded.model), state(loaded.patched(PATCH).model)
+    usual, calls = Stack.__call__, itertools.count()
+
+    def failing(self, pristine: Tensor, /, out: Tensor) -> None:
+        if next(calls) == 4:
+            out.fill_(torch.nan)
+            raise RuntimeError("no more")
+        usual(self, pristine, out)
+
+    with monkeypatch.context() as changed, pytest.raises(RuntimeError, match="no more"):
+        changed.setattr(Stack, "__call__", failing)
+        loaded.patched(OTHER_PATCH)
+    assert loaded.twin is None and loaded.twin_bytes == 0
+    assert same(state(loaded.model), before)
+    assert same(state(loaded.patched(PATCH).model), right)
 
 
 def test_a_twin_that_is_let_go_of_dies_at_once(loaded):
@@ -131,7 +159,38 @@ def test_a_patch_that_cannot_be_read_leaves_no_twin(loaded, tmp_path):
     loaded.patched(PATCH)
     with pytest.raises(BadModelFile, match="broken"):
         loaded.patched(((version_of(path), 1.0),))
-    assert loaded.twin is None
+    assert loaded.twin is None and loaded.twin_bytes == 0
+
+
+def test_a_lora_that_cannot_be_read_leaves_no_twin(loaded, tmp_path):
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(b"no")
+    loaded.patched(PATCH)
+    with pytest.raises(BadModelFile, match="broken"):
+        loaded.merge(((version_of(path), 1.0),))
+    assert loaded.twin is None and loaded.twin_bytes == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_twins_follow_each_other_without_more_memory_and_give_all_of_it_back():
+    model = tiny_model()
+    model.unet.to("cuda", memory_format=torch.channels_last)
+    loaded, before = Loaded(replace(model, device=torch.device("cuda"))), state(model)
+    held = torch.cuda.memory_allocated()
+    loaded.merge(LORA)
+    weights = own_weights(loaded, OTHER_PATCH)
+    with_twin = torch.cuda.memory_allocated()
+    loaded.merge(())
+    loaded.patched(OTHER_PATCH)
+    assert torch.cuda.memory_allocated() == with_twin
+    assert all(
+        weight.is_contiguous(memory_format=torch.channels_last) for weight in weights.values() if weight.ndim == 4
+    )
+    del weights
+    loaded.unpatch()
+    assert torch.cuda.memory_allocated() <= held
+    assert same(state(model), before)
 
 
 def test_in_half_precision_what_a_lora_and_a_patch_add_is_rounded_once():

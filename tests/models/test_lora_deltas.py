@@ -132,6 +132,8 @@ def test_half_precision_files_are_computed_in_float32():
         (kinds.low_rank, {"up": torch.zeros(4, 0), "down": torch.zeros(0, 3)}, False),
         (kinds.low_rank, {"up": torch.tensor(1.0), "down": torch.tensor(1.0)}, False),
         (kinds.quantised, {"levels": torch.zeros(3), "low": torch.zeros(()), "high": torch.zeros(())}, False),
+        (kinds.quantised, {"levels": torch.zeros(4, 3), "low": torch.zeros(()), "high": torch.zeros(1)}, True),
+        (kinds.quantised, {"levels": torch.zeros(4, 3), "low": torch.zeros(4, 1), "high": torch.zeros(())}, True),
         (kinds.kronecker, {"w1": torch.zeros(2, 3), "w2": torch.zeros(2, 1)}, True),
         (kinds.kronecker, {"w1": torch.zeros(2, 3), "w2": torch.zeros(2, 2)}, False),
     ],
@@ -141,10 +143,13 @@ def test_fits_says_whether_the_change_can_be_added(formula, tensors, fits):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize("shape", [(1700, 900), (3, 2, 3, 3), (5,), (1, 1_200_000)])
+@pytest.mark.parametrize("shape", [(1700, 900), (3, 2, 3, 3), (5,), (0, 4), (1, 1_200_000)])
 @pytest.mark.parametrize("strength", [1.0, 0.7])
-def test_a_quantised_difference_in_blocks_is_the_same_sum(shape, dtype, strength):
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_quantised_difference_in_blocks_is_the_same_sum(shape, dtype, strength, layout):
     weight = random(*shape).to(dtype)
+    if len(shape) == 4:
+        weight = weight.to(memory_format=layout)
     levels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     delta = Delta(kinds.quantised, {"levels": levels, "low": torch.tensor([-0.3]), "high": torch.tensor(0.7)})
     right = delta.added(weight.float(), strength).to(dtype)

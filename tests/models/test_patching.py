@@ -13,7 +13,11 @@ from fooocus_engine.models.patching import Change, apply_changes, patched, patch
 
 def to(value: Callable[[Tensor], Tensor]) -> Change:
     """The change that gives a pristine weight this value."""
-    return lambda pristine, out: out.copy_(value(pristine))
+
+    def change(pristine: Tensor, /, out: Tensor) -> None:
+        out.copy_(value(pristine))
+
+    return change
 
 
 def network() -> nn.Sequential:
