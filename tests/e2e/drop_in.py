@@ -1,7 +1,7 @@
 """The drop-in server as a process of its own: ``python -m fooocus_engine.shim --local`` with one worker on the CPU.
 
 Its models folder holds stand-ins under the names that the documented requests use: LoRAs made for the shipped model, or
-all of the recordings' tiny model.
+everything that there is for the recordings' tiny model.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from safetensors.numpy import save_file
 from fooocus_engine.endpoints.generate.performance import MODES
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.local_platform.app import ENDPOINT
+from tests.e2e.steering import write_face_detector
+from tests.golden.workbench import install_adapters
+from tests.vision import tiny_networks
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests" / "golden" / "records" / "tiny"
@@ -91,24 +94,24 @@ def free_ports(count: int) -> list[int]:
 
 
 def shipped_model_with_loras(models: Path) -> None:
-    """No checkpoint, so that the shipped model stands in; LoRAs that change one layer of it."""
+    """No checkpoint, so that the shipped model stands in; LoRAs that change one layer of it, networks that look."""
     names = [LORA, *(mode.lora[0] for mode in MODES.values() if mode.lora)]
     (models / "loras").mkdir(parents=True)
     down = np.full((1, WIDTH), 0.01, np.float32)
     for name in names:
         tensors = {f"{LAYER}.lora_down.weight": down, f"{LAYER}.lora_up.weight": down.T.copy()}
         save_file(tensors, models / "loras" / name)
+    tiny_networks.main(models)
 
 
 def tiny_model_of_the_user(models: Path) -> None:
-    """The recordings' tiny model as the default checkpoint, its LoRAs, and its parts of the inpaint engines."""
+    """The recordings' tiny model as the default checkpoint, and every file that a feature asks for."""
     base = models / "checkpoints" / preset_named("default").base_model_name
     base.parent.mkdir(parents=True)
     shutil.copy(TINY / "tiny_sdxl.safetensors", base)
     shutil.copytree(TINY / "tiny_sdxl", base.with_suffix(""))
     shutil.copytree(TINY / "loras", models / "loras")
     shutil.copy(models / "loras" / "tiny_kohya.safetensors", models / "loras" / LORA)
-    for folder, pattern in (("inpaint", "*inpaint*"), ("upscale_models", "*upscaler*"), ("vae_approx", "xlvaeapp*")):
-        (models / folder).mkdir()
-        for part in (TINY / "adapters").glob(pattern):
-            shutil.copy(part, models / folder)
+    install_adapters(TINY / "adapters", models)
+    write_face_detector(models)
+    tiny_networks.main(models)

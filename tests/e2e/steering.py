@@ -43,18 +43,23 @@ VARYING = {"endpoint": "image-upscale-vary", "input_image": WAVES, "uov_method":
 
 @contextmanager
 def every_adapter() -> Iterator[Path]:
-    """A models folder with everything, the face detector's weights being random numbers that see a face everywhere."""
+    """A models folder with everything; its face detector sees a face everywhere."""
     with Workbench(OWN_RECORDS) as workbench:
         folder = workbench.resources.settings.models_dir
-        detector = RetinaFace()
-        for head in detector.ClassHead:
-            torch.nn.init.zeros_(head.conv1x1.weight)
-            head.conv1x1.bias.data = torch.tensor([-9.0, 9.0, -9.0, 9.0])
-        torch.save(
-            {f"module.{name}": tensor for name, tensor in detector.state_dict().items()},
-            folder / CONTROLNET / FACE_DETECTOR,
-        )
+        write_face_detector(folder)
         yield folder
+
+
+def write_face_detector(models: Path) -> None:
+    """One whose weights are random numbers that see a face everywhere."""
+    detector = RetinaFace()
+    for head in detector.ClassHead:
+        torch.nn.init.zeros_(head.conv1x1.weight)
+        head.conv1x1.bias.data = torch.tensor([-9.0, 9.0, -9.0, 9.0])
+    torch.save(
+        {f"module.{name}": tensor for name, tensor in detector.state_dict().items()},
+        models / CONTROLNET / FACE_DETECTOR,
+    )
 
 
 def settings(models: Path, **more: Any) -> Settings:

@@ -112,16 +112,21 @@ class Workbench:
             shutil.copytree(self._tiny / "tokenizer", checkpoints / stem / "tokenizer")
         for source, target in FOLDERS.items():
             shutil.copytree(self._tiny / source, models / target)
-        for name, target in ADAPTERS.items():
-            (models / target).mkdir(exist_ok=True)
-            shutil.copy(self._tiny / "adapters" / name, models / target)
-        install_image_prompt_adapters(self._tiny / "adapters", models)
+        install_adapters(self._tiny / "adapters", models)
         return models
 
     def _install_refiner(self, base: Path, path: Path) -> None:
         """The second model: the base file with the tensors of the delta in place of its own."""
         tensors = load_file(base) | load_file(self._tiny / "tiny_refiner_delta.safetensors")
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def install_adapters(adapters: Path, models: Path) -> None:
+    """Every network that goes with the tiny models, each in its place."""
+    for name, target in ADAPTERS.items():
+        (models / target).mkdir(exist_ok=True)
+        shutil.copy(adapters / name, models / target)
+    install_image_prompt_adapters(adapters, models)
 
 
 def install_image_prompt_adapters(adapters: Path, models: Path) -> None:
