@@ -31,7 +31,7 @@ COMPANIONS = (
     ("train_few_steps", "--for", "lightning", "--steps", "6000"),
     ("train_few_steps", "--for", "hyper", "--steps", "6000"),
     ("train_control", "--steps", "4000"),
-    ("train_adapter", "--tower", "3000", "--steps", "15000"),
+    ("train_adapter", "--steps", "9000"),
 )
 ANYWHERE = ("train_style", "train_few_steps", "train_control", "train_adapter")
 """Stages that also learn on a GPU; the others are of the processor."""

@@ -116,8 +116,13 @@ def _thing(group: Group, random: Random) -> str:
     if group.number == 1:
         article = "an" if words[0][0] in "aeiou" else random.choice(("a", "a", "a", "one"))
         return " ".join((article, *words))
-    words[-1] = PLURALS.get(group.shape, group.shape + "s")
+    words[-1] = plural(group.shape)
     return " ".join((random.choice(NUMBERS[group.number]), *words))
+
+
+def plural(shape: str) -> str:
+    """The word for several."""
+    return PLURALS.get(shape, f"{shape}s")
 
 
 def _place(group: Group, random: Random) -> str:

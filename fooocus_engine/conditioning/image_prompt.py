@@ -60,12 +60,16 @@ class ImagePrompter:
 
 
 def pixels(image: Image.Image, side: int) -> Tensor:
-    """An RGB picture as CLIP wants it, ``[1, 3, side, side]`` float32: pressed into a square, nothing cut off."""
+    """An RGB picture as CLIP wants it, ``[1, 3, side, side]`` float32."""
+    values = torch.from_numpy(np.array(square(image, side), dtype=np.float32) / 255)
+    return normalised(values.permute(2, 0, 1)[None].contiguous())
+
+
+def square(image: Image.Image, side: int) -> Image.Image:
+    """A picture pressed into a square, nothing cut off."""
     # Rows first: a single call takes the cheaper order, and so gives other pixels for tall pictures than the reference.
     rows = image.resize((side, image.height), Image.Resampling.LANCZOS)
-    square = rows.resize((side, side), Image.Resampling.LANCZOS)
-    values = torch.from_numpy(np.array(square, dtype=np.float32) / 255)
-    return normalised(values.permute(2, 0, 1)[None].contiguous())
+    return rows.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def normalised(rgb: Tensor) -> Tensor:

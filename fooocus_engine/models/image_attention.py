@@ -68,15 +68,12 @@ class Beside:
 Looked = Among | Beside
 
 
-def weighted(layers: KeysValues, weight: float | Tensor) -> KeysValues:
-    """The reference's weighting (image-control.md §4.4): keys, and of the values only their mean over the tokens.
-
-    ``weight`` may differ by row, ``[B, 1, 1]``.
-    """
+def weighted(layers: KeysValues, weight: float) -> KeysValues:
+    """The reference's weighting (image-control.md §4.4): keys, and of the values only their mean over the tokens."""
     return tuple(_weighted(k, v, weight * k.shape[-1] / FULL_WIDTH) for k, v in layers)
 
 
-def _weighted(k: Tensor, v: Tensor, w: float | Tensor) -> tuple[Tensor, Tensor]:
+def _weighted(k: Tensor, v: Tensor, w: float) -> tuple[Tensor, Tensor]:
     mean = v.mean(dim=1, keepdim=True)
     return w * k, (v - mean) + w * mean
 

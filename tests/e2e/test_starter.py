@@ -10,10 +10,13 @@ import pytest
 from PIL import Image
 
 from builder.starter.analysis import Seen, SeenObject, analyse
+from builder.starter.companion_rows import object_picture
+from builder.starter.palette import colour_share
 from fooocus_engine.engine import Engine
 from fooocus_engine.jobs.job import Job
 from fooocus_engine.settings import Settings
 from tests.e2e.asking import PLAIN, ask, pictures, silent
+from tests.pictures import encoded, text_of
 
 EXAMPLE = Path(__file__).parents[2] / "test_input.json"
 STARTER = "starter_sdxl.safetensors"
@@ -51,3 +54,14 @@ def test_the_example_job_shows_what_it_asks_for(engine):
     assert given["prompt"] == "a small red circle on a blue background"
     (shown,) = pictures(engine.run(given, Job("example", silent)))
     assert analyse(Image.fromarray(shown)) == Seen("blue", (SeenObject("red", "circle"),))
+
+
+def test_an_image_prompt_gives_its_colour_to_what_the_prompt_leaves_open(engine):
+    shown = {"cn_img": text_of(encoded(object_picture("red", 0))), "cn_type": "ImagePrompt", "cn_stop": 1.0}
+    shares = []
+    for weight in (0.1, 0.5, 1.5):
+        asked = {"prompt": "a large circle on a gray background", "image_prompts": [shown | {"cn_weight": weight}]}
+        (image,) = pictures(ask(engine, endpoint="text-to-image-with-ip", **asked))
+        shares.append(colour_share(Image.fromarray(image), "red"))
+    nothing, some, all_of_it = shares
+    assert nothing < 0.02 < 0.1 < some < all_of_it

@@ -9,11 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from builder.starter.adapter import key_gain
+from fooocus_engine.conditioning.image_prompt import ImagePrompter
 from fooocus_engine.models.catalogue import EMBEDDED, Catalogue
 from fooocus_engine.models.control_lora import ControlLora, ControlNetwork
 from fooocus_engine.models.diffusion_model import DiffusionModel
+from fooocus_engine.models.image_attention import cross_attentions
+from fooocus_engine.models.ip_adapter import load_adapter, load_negative, require_fit
 from fooocus_engine.models.preview import PreviewDecoder
 from fooocus_engine.models.store import ModelStore
+from fooocus_engine.models.vision_tower import VisionTower
 from fooocus_engine.models.weights import read_file
 from fooocus_engine.settings import Settings
 from fooocus_engine.types import ModelChoice
@@ -36,12 +41,20 @@ TOLD = (
     "unet.json",
     "vae.json",
 )
-PREVIEW, CONTROL = "vae_approx/xlvaeapp.pth", "controlnet/control-lora-canny-rank128.safetensors"
+PREVIEW, TOWER = "vae_approx/xlvaeapp.pth", "clip_vision/clip_vision_vit_h.safetensors"
+CONTROL, ADAPTER, NEGATIVE = (
+    f"controlnet/{name}"
+    for name in (
+        "control-lora-canny-rank128.safetensors",
+        "ip-adapter-plus_sdxl_vit-h.bin",
+        "fooocus_ip_negative.safetensors",
+    )
+)
 WEIGHTS = (
-    f"checkpoints/{STARTER}", *(f"loras/{name}" for name in LORAS), PREVIEW, CONTROL,
+    f"checkpoints/{STARTER}", *(f"loras/{name}" for name in LORAS), PREVIEW, TOWER, CONTROL, ADAPTER, NEGATIVE,
     "upscale_models/fooocus_upscaler_s409985e5.bin",
 )  # fmt: skip
-COMPANIONS = tuple(f"checkpoints/starter_sdxl/{name}" for name in TOLD)
+COMPANIONS = (*(f"checkpoints/starter_sdxl/{name}" for name in TOLD), "clip_vision/clip_vision_vit_h/vision.json")
 CPU = (torch.device("cpu"), torch.float32)
 
 
@@ -72,9 +85,9 @@ def test_exactly_these_files_are_shipped():
 
 def test_with_what_made_them_and_their_pictures_they_take_at_most_24_megabytes():
     folders = (EMBEDDED, ROOT / "builder" / "starter", ROOT / "docs" / "pictures")
-    sizes = [path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()]
-    assert len(sizes) > len(WEIGHTS)
-    assert sum(sizes) <= MOST_BYTES
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert len(files) > len(WEIGHTS)
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
@@ -108,6 +121,19 @@ def test_every_weight_of_a_lora_finds_its_place(store, name):
 def test_the_control_lora_makes_a_network_upon_the_checkpoint(base):
     network = ControlNetwork.upon(base, ControlLora.load(EMBEDDED / CONTROL, *CPU))
     assert network.own
+
+
+def test_the_image_prompt_adapter_fits_the_tower_and_was_learned_upon_the_checkpoint(base):
+    adapter = load_adapter(EMBEDDED / ADAPTER, *CPU)
+    require_fit(adapter, base.unet, ADAPTER)
+    prompter = ImagePrompter(
+        VisionTower.load(EMBEDDED / TOWER, *CPU), adapter, load_negative(EMBEDDED / NEGATIVE, *CPU)
+    )
+    assert prompter.tower.side == 224
+    for own, layer in zip(adapter.ip_adapter.values(), cross_attentions(base.unet), strict=True):
+        keys, values = layer.to_k.weight, layer.to_v.weight
+        torch.testing.assert_close(own.to_k_ip.weight, key_gain(keys) * keys, rtol=2e-3, atol=1e-5)
+        torch.testing.assert_close(own.to_v_ip.weight, values, rtol=2e-3, atol=1e-5)
 
 
 def test_the_preview_decoder_makes_a_picture_of_a_latent():

@@ -91,15 +91,6 @@ def test_the_weighting_worked_by_hand():
     assert weighted_v[0, :, 0].tolist() == [-1 + 0.75 * 2, 1 + 0.75 * 2]
 
 
-def test_a_row_may_have_a_weight_of_its_own():
-    layer = (drawn(2, 3, 64), drawn(2, 3, 64, seed=1))
-    ((k, v),) = weighted((layer,), torch.tensor([0.2, 1.4])[:, None, None])
-    for row, weight in ((0, 0.2), (1, 1.4)):
-        ((one_k, one_v),) = weighted(((layer[0][row : row + 1], layer[1][row : row + 1]),), weight)
-        torch.testing.assert_close(k[row : row + 1], one_k)
-        torch.testing.assert_close(v[row : row + 1], one_v)
-
-
 def test_layers_come_in_the_order_of_the_files(model: DiffusionModel):
     # Down, up, middle; the recorded channel list of the tiny adapter names each layer twice (key and value).
     assert layer_widths(model.unet) == [64] * 2 + [128] * 10 + [64] * 3 + [128] * 2

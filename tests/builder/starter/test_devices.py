@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (train_style, lora_run, ()),
         *((train_few_steps, lora_run, ("--for", goal)) for goal in train_few_steps.GOALS),
         (train_control, train_control, ()),
-        (train_adapter, train_adapter, ("--tower", "1")),
+        (train_adapter, train_adapter, ()),
     ],
 )
 def test_a_step_of_every_companion_is_computed_where_it_is_told_to(

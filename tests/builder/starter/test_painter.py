@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from builder.starter.adapter import Adapter, write_files
-from builder.starter.base import loaded
+from builder.starter.base import loaded, networks_of
 from builder.starter.control_start import untrained
 from builder.starter.export import NAME
 from builder.starter.painter import Painter, Shown, Wanted
@@ -20,7 +20,6 @@ from fooocus_engine.endpoints.generate.image_prompts import Kind
 from fooocus_engine.endpoints.generate.presets import preset_named
 from fooocus_engine.errors import ModelUnavailable
 from fooocus_engine.models.catalogue import CHECKPOINTS, CONTROLNET, LORAS
-from fooocus_engine.models.image_attention import layer_widths
 from tests.builder.starter.bases import write_base
 from tests.pictures import textured
 
@@ -33,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_base(folder, folder)
     base = loaded(folder)
-    write_files(Adapter(layer_widths(base.unet)), folder)
+    write_files(Adapter(networks_of(base)), folder)
     tensors = untrained(base, 2)
     write_file(
         {key: value if value.any() else torch.randn_like(value) * 0.1 for key, value in tensors.items()},

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import builder.starter
-from builder.starter.autoencoder import Teacher
+from builder.starter.base import load_base
 from builder.starter.image_samples import prompt_pool
 from builder.starter.pictures import draw_pool, in_shares, recoloured
 from builder.starter.world import Scene, is_held_out, is_unseen_pair
+from tests.builder.starter.bases import write_base
 
 MEASURING = {"world.py", "rows.py", "edge_agreement.py", "upscaling.py"}
 """Modules that know scenes which training leaves out: they judge pictures, and train nothing."""
@@ -40,8 +41,9 @@ def test_shares_are_the_same_whatever_the_number_of_processes_and_each_is_anothe
     assert len(set(alone)) == 1100
 
 
-def test_pools_of_image_prompts_have_no_scene_that_is_held_out():
-    assert not any(is_kept_from_training(scene) for scene in prompt_pool(Teacher(), 3, 30).scenes)
+def test_pools_of_image_prompts_have_no_scene_that_is_held_out(tmp_path: Path):
+    write_base(tmp_path, tmp_path)
+    assert not any(is_kept_from_training(scene) for scene in prompt_pool(load_base(tmp_path, tmp_path), 3, 30).scenes)
 
 
 def test_no_other_module_draws_such_scenes():
