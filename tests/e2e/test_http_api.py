@@ -22,7 +22,7 @@ from tests.e2e.drop_in import DropIn, drop_in, shipped_model_with_loras, tiny_mo
 from tests.shim.pictures import served_pictures
 from tests.shim.replay import EXAMPLES, HTTP, REFUSED, Replay, check, check_refused, picture_of
 
-LACKING = {"shipped": r"(ImagePrompt|FaceSwap|CPDS|inpaint engine v2\.6) needs .* not installed", "own": r"(?!)"}
+LACKING = {"shipped": r"(FaceSwap|CPDS|inpaint engine v2\.6) needs .* not installed", "own": r"(?!)"}
 """What an example may be refused for: the shipped model has no such companions, a user's own has every file."""
 A_FEW = {
     "t2i-03", "t2i-05", "t2i-09", "t2i-10", "t2i-17", "t2i-22", "uov-11", "ip-09", "enh-05", "des-01",

@@ -61,7 +61,7 @@ def test_an_image_prompt_gives_its_colour_to_what_the_prompt_leaves_open(engine)
     shares = []
     for weight in (0.1, 0.5, 1.5):
         asked = {"prompt": "a large circle on a gray background", "image_prompts": [shown | {"cn_weight": weight}]}
-        (image,) = pictures(ask(engine, endpoint="text-to-image-with-ip", **asked))
+        (image,) = pictures(ask(engine, endpoint="text-to-image-with-ip", advanced_params={}, **asked))
         shares.append(colour_share(Image.fromarray(image), "red"))
     nothing, some, all_of_it = shares
     assert nothing < 0.02 < 0.1 < some < all_of_it

@@ -123,7 +123,9 @@ def test_the_control_lora_makes_a_network_upon_the_checkpoint(base):
     assert network.own
 
 
-def test_the_image_prompt_adapter_fits_the_tower_and_was_learned_upon_the_checkpoint(base):
+def test_the_image_prompt_adapter_fits_the_tower_and_was_learned_upon_the_checkpoint(store):
+    with store.prepared(ModelChoice(STARTER)) as prepared:  # without the LoRAs of other tests
+        base = prepared.base
     adapter = load_adapter(EMBEDDED / ADAPTER, *CPU)
     require_fit(adapter, base.unet, ADAPTER)
     prompter = ImagePrompter(
