@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from fooocus_engine.models.collector import collector_paused
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.lora import changes_by_file, lora_changes, modules, stacked
 from fooocus_engine.models.patching import Borrowed, apply_changes, patched_twin
@@ -101,6 +102,7 @@ class Loaded:
             self.unpatch()
             raise
 
+    @collector_paused()
     def _twin(self, patches: Files) -> Twin:
         # Merged files and patches are summed before rounding, so a weight that both change starts from its original.
         files = changes_by_file(self.model, _paths(self.merged + patches))

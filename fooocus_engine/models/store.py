@@ -31,6 +31,7 @@ from fooocus_engine.models.catalogue import (
     VAES,
     Catalogue,
 )
+from fooocus_engine.models.collector import collector_paused
 from fooocus_engine.models.diffusion_model import DiffusionModel
 from fooocus_engine.models.families import load_base, load_refiner, load_vae
 from fooocus_engine.models.families.checkpoint import Target
@@ -207,7 +208,7 @@ class ModelStore:
 
     def _keep(self, key: Hashable, load: Callable[[], T]) -> T:
         if key not in self._kept:
-            with _collector_paused():
+            with collector_paused():
                 self._kept[key] = load()
         kept: T = self._kept[key]
         return kept
@@ -261,18 +262,6 @@ def version_of(path: Path) -> FileVersion:
     """The version of ``path`` on disk now."""
     status = path.stat()
     return FileVersion(path, status.st_mtime_ns, status.st_size)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No collection of garbage meanwhile: a load makes objects by the hundred thousand, hardly any of them garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _spare_bytes(device: torch.device) -> float:
