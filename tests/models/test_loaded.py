@@ -153,21 +153,15 @@ def test_a_twin_that_is_let_go_of_dies_at_once(loaded):
     assert unet() is None
 
 
-def test_a_patch_that_cannot_be_read_leaves_no_twin(loaded, tmp_path):
-    path = tmp_path / "broken.fooocus.patch"
+@pytest.mark.parametrize(
+    ("name", "use"), [("broken.fooocus.patch", Loaded.patched), ("broken.safetensors", Loaded.merge)]
+)
+def test_a_file_that_cannot_be_read_leaves_no_twin(loaded, tmp_path, name, use):
+    path = tmp_path / name
     path.write_bytes(b"no")
     loaded.patched(PATCH)
     with pytest.raises(BadModelFile, match="broken"):
-        loaded.patched(((version_of(path), 1.0),))
-    assert loaded.twin is None and loaded.twin_bytes == 0
-
-
-def test_a_lora_that_cannot_be_read_leaves_no_twin(loaded, tmp_path):
-    path = tmp_path / "broken.safetensors"
-    path.write_bytes(b"no")
-    loaded.patched(PATCH)
-    with pytest.raises(BadModelFile, match="broken"):
-        loaded.merge(((version_of(path), 1.0),))
+        use(loaded, ((version_of(path), 1.0),))
     assert loaded.twin is None and loaded.twin_bytes == 0
 
 
